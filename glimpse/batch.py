@@ -1,0 +1,317 @@
+"""The engine of the environments: a batch of images looked at at once, on one device, in torch.
+
+Convention:
+    Actions are locations `(x, y)`, clipped to [-1, 1] and then multiplied by the eye's reach;
+    `observation["location"]` is in the same units. `observation["step"]` counts the glimpses so far.
+    With `first="random"` or `"centre"` the glimpse that `reset` returns is number 1; with `"agent"`
+    `reset` returns an empty glimpse, number 0.
+    With `predict="external"` an episode ends with its last glimpse. With `"flat"` an answer comes
+    with every action, about the glimpse seen before it; so one more step follows the last glimpse,
+    and its location is ignored.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, Shaped
+from torch import Tensor
+from torch.nn import functional as F
+
+from .checks import check_at_least, check_name, check_shape
+from .coordinates import action_scale
+from .draws import Draws, Seed
+from .eye import Eye
+from .image_set import SPLITS, ImageSource
+from .rewards import REWARDS
+from .sensor import Prepared
+from .tasks import Classification
+
+Observation = dict[str, Tensor]
+Info = dict[str, Tensor]
+Step = tuple[Observation, Tensor, Tensor, Tensor, Info]
+
+
+class GlimpseBatch:
+    """Episodes of looking at a batch of images.
+
+    `reset` and `step` have Gymnasium's signatures, with tensors of B rows on the images' device.
+    An observation holds `glimpse` (B, K, C, s, s) and, if the eye has it, `context` (B, C, c, c),
+    both in [0, 1], `location` (B, 2) and `step` (B, 1), all float32. `info["target"]` (B,) belongs
+    to the observation beside it. Rows whose episode is over stay as they are until they are reset.
+
+    Args:
+        images: What is looked at.
+        eye: How it is looked at.
+        rows: How many rows B `reset` begins, copies included.
+        copies: How many consecutive rows M share an image.
+        split: From which split the images are drawn.
+        predict: Who judges the answers: `external`, the learner (every reward is 0), or `flat`, the
+            environment, which gets an answer with every action.
+        reward: One of `REWARDS`, for `predict="flat"`.
+
+    Raises:
+        ValueError: A name is not known, a number too small, the split empty, or the rows cannot be
+            divided into copies.
+    """
+
+    _canvases: Prepared  # of every row, where images are drawn anew
+    _glimpse: Tensor  # (B, K, C, s, s), what every row saw last
+
+    def __init__(
+        self,
+        images: ImageSource,
+        eye: Eye,
+        rows: int,
+        *,
+        copies: int = 1,
+        split: str = "train",
+        predict: str = "external",
+        reward: str = "correct",
+    ) -> None:
+        check_at_least(1, rows=rows, copies=copies)
+        check_name("split", split, SPLITS)
+        check_name("predict", predict, ("external", "flat"))
+        check_name("reward", reward, REWARDS)
+        if rows % copies:
+            raise ValueError(
+                f"`rows` must be a multiple of copies={copies}, got {rows}: "
+                f"choose {max(rows // copies, 1) * copies}"
+            )
+        if len(images.splits.get(split, ())) == 0:
+            raise ValueError(f"split {split!r} must hold images, got none: choose another split")
+        self.images, self.eye, self.rows, self.copies = images, eye, rows, copies
+        self.split, self.predict = split, predict
+        self.task = Classification(images.classes)
+        self.device = images.targets.device
+        self._reward = REWARDS[reward]
+        self._scale = action_scale(eye.reach, *images.shape[1:], device=self.device)
+        self._tables = images.prepared(eye.sensor)
+        self._draws = Draws(images, copies, split)
+        self._allot(0)
+
+    @property
+    def trail(self) -> Float32[Tensor, "B T 2"]:
+        """Where each row has looked so far, in units of actions; NaN where it has not yet."""
+        return self._trail.clone()
+
+    @property
+    def sensed(self) -> Float32[Tensor, "B T 2"]:
+        """The same in locations of the image, whatever the eye's reach."""
+        return self._trail * self._scale.float()
+
+    def pixels(self, row: int) -> Shaped[Tensor, "C H W"]:
+        """Return the whole image that a row looks at."""
+        which = slice(row, row + 1)
+        return self.images.draw(self._draws.index[which], self._draws.canvas_keys[which])[0].clone()
+
+    def reset(
+        self, *, seed: Seed = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Begin new episodes.
+
+        Args:
+            seed: Row b gets `seed + b`, or its own of a sequence; None: every row goes on to the
+                next episode of its seed.
+            options: `indices` names the images, one for each group of copies; there may be fewer or
+                more than usual. `reset_mask` (B,) says which rows begin anew, by default all.
+
+        Raises:
+            ValueError: An option is not known or of the wrong shape, or there are not as many seeds
+                as rows.
+        """
+        indices, mask = self._checked_options(dict(options or {}))
+        if mask is None:
+            rows = self.rows if indices is None else len(indices) * self.copies
+            if rows != self._draws.rows:
+                self._allot(rows)
+            which = torch.arange(rows, device=self.device)
+        else:
+            which = mask.nonzero()[:, 0]
+        self._draws.begin(which, seed, indices)
+        self._target = self._draws.target
+        self._show(which)
+        self._steps[which] = 0
+        self._count[which] = 0
+        self._trail[which] = torch.nan
+        self._location[which] = 0
+        if self.eye.first == "random":
+            self._location[which] = self._draws.first_locations(which)
+        if self.eye.first == "agent":
+            self._glimpse = self._glimpse.index_fill(0, which, 0)
+        else:
+            self._look(which)
+        return self._observe(), {"target": self._target.clone()}
+
+    def step(
+        self, action: Float[Tensor, "B 2"], answer: Float[Tensor, "B n"] | None = None
+    ) -> Step:
+        """Look where the actions say.
+
+        Args:
+            action: Locations; they are clipped to [-1, 1].
+            answer: With `predict="flat"` the log-probabilities of the classes, after the glimpse
+                that was seen last.
+
+        Returns:
+            Observation, reward (B,), terminated (B,), truncated (B,; never) and info.
+
+        Raises:
+            ValueError: An action or answer is missing, NaN or of the wrong shape.
+        """
+        self._check(action, answer)
+        over = self._over()
+        reward = torch.zeros(len(action), device=self.device)
+        if answer is not None:
+            reward = self._judge(answer).masked_fill(over, 0)
+        self._steps += (~over).long()
+        looking = (~over & (self._count < self.eye.glimpses)).nonzero()[:, 0]
+        self._location[looking] = action[looking].float().clamp(-1, 1)
+        self._look(looking)
+        over = self._over()
+        info = {"target": self._target.clone()}
+        return self._observe(), reward, over, torch.zeros_like(over), info
+
+    def sweep(
+        self, split: str | None = None, *, seed: int = 0
+    ) -> Iterator[tuple[Observation, Info]]:
+        """Begin episodes with every image of a split once, batch after batch; the last is short.
+
+        What is random in an image's episode depends on its index and the seed, not on the batch.
+
+        Raises:
+            ValueError: There is no such split.
+        """
+        split = split or self.split
+        check_name("split", split, SPLITS)
+        copy = torch.arange(self.copies, device=self.device)
+        for part in torch.split(self.images.splits[split], self.rows // self.copies):
+            seeds = seed + part[:, None] + copy * len(self.images.targets)
+            yield self.reset(seed=seeds.flatten(), options={"indices": part})
+
+    def _checked_options(
+        self, options: dict[str, Any]
+    ) -> tuple[Int64[Tensor, "G"] | None, Bool[Tensor, "B"] | None]:
+        indices, mask = options.pop("indices", None), options.pop("reset_mask", None)
+        if options:
+            raise ValueError(
+                f"`options` must be among indices and reset_mask, got {', '.join(options)}: "
+                "leave it out"
+            )
+        if mask is not None:
+            mask = torch.as_tensor(mask, dtype=torch.bool, device=self.device)
+            rows = self._draws.rows
+            if mask.shape != (rows,) or rows == 0:
+                raise ValueError(
+                    f"`reset_mask` must be ({rows},), got {tuple(mask.shape)}: "
+                    "reset all rows once, then give one truth value for each"
+                )
+        if indices is not None:
+            indices = torch.as_tensor(indices, dtype=torch.int64, device=self.device)
+            groups = None if mask is None else self._draws.rows // self.copies
+            count = len(self.images.targets)
+            if indices.ndim != 1 or len(indices) == 0 or groups not in (None, len(indices)):
+                raise ValueError(
+                    f"`indices` must be ({groups or 'images'},), got {tuple(indices.shape)}: "
+                    "name one image for each group of copies"
+                )
+            if not 0 <= int(indices.min()) <= int(indices.max()) < count:
+                raise ValueError(
+                    f"`indices` must be in [0, {count}), got {int(indices.min())} to "
+                    f"{int(indices.max())}: name images that are there"
+                )
+        return indices, mask
+
+    def _check(self, action: Float[Tensor, "B 2"], answer: Float[Tensor, "B n"] | None) -> None:
+        rows = self._draws.rows
+        if rows == 0:
+            raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
+        check_shape("action", action, f"{rows} 2", mend="give one (x, y) pair for each row")
+        if bool(action.isnan().any()):
+            row = int(action.isnan().any(dim=1).nonzero()[0])
+            raise ValueError(
+                f"`action` must be numbers, got {action[row].tolist()} in row {row}: "
+                "look for a division by zero or a diverged network"
+            )
+        if (answer is None) != (self.predict == "external"):
+            raise ValueError(
+                f"`answer` must be given with predict='flat' only, got {answer is not None} "
+                f"with {self.predict!r}: leave it out, or choose predict='flat'"
+            )
+        if answer is not None:
+            check_shape(
+                "answer",
+                answer,
+                f"{rows} {self.task.scores}",
+                mend="give one number for each class",
+            )
+            if bool(answer.isnan().any()):
+                raise ValueError("`answer` must be numbers, got NaN: look for a diverged network")
+
+    def _allot(self, rows: int) -> None:
+        self._draws.allot(rows)
+        whole = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        self._target, self._steps, self._count = whole, whole.clone(), whole.clone()
+        glimpses, sensor = self.eye.glimpses, self.eye.sensor
+        channels, size = self.images.shape[0], sensor.size
+        self._location = torch.zeros(rows, 2, device=self.device)
+        self._trail = self._location.new_zeros(rows, glimpses, 2)
+        self._glimpse = self._location.new_zeros(rows, sensor.scales, channels, size, size)
+        self._answers = self._location.new_zeros(rows, glimpses, self.task.scores)
+        side = self.eye.context or 0
+        self._context = self._location.new_zeros(rows, channels, side, side)
+
+    def _show(self, which: Int64[Tensor, "R"]) -> None:
+        """Put the rows' new images before the eye."""
+        if self._tables is not None and self.eye.context is None:
+            return
+        images = self.images.draw(self._draws.index[which], self._draws.canvas_keys[which])
+        if self.eye.context is not None:
+            white = 255 if images.dtype == torch.uint8 else 1
+            self._context[which] = F.adaptive_avg_pool2d(images.float() / white, self.eye.context)
+        if self._tables is None:
+            fresh = self.eye.sensor.prepare(images)
+            if len(which) == self._draws.rows:
+                self._canvases = fresh
+            else:
+                self._canvases.table[which] = fresh.table
+                self._canvases.mean[which] = fresh.mean
+
+    def _look(self, which: Int64[Tensor, "R"]) -> None:
+        """Take the next glimpse of these rows, at their locations."""
+        if len(which) == 0:
+            self._glimpse = self._glimpse.clone()  # results never share memory
+            return
+        self._trail[which, self._count[which]] = self._location[which]
+        self._count[which] += 1
+        if self._tables is None:
+            prepared, index = self._canvases, which
+        else:
+            prepared, index = self._tables, self._draws.index[which]
+        location = self._location[which] * self._scale
+        glimpse = self.eye.sensor.read(prepared, index, location)
+        if len(which) == len(self._glimpse):
+            self._glimpse = glimpse
+        else:
+            self._glimpse = self._glimpse.index_copy(0, which, glimpse)
+
+    def _observe(self) -> Observation:
+        observation = {
+            "glimpse": self._glimpse,
+            "location": self._location.clone(),
+            "step": self._count[:, None].float(),
+        }
+        if self.eye.context is not None:
+            observation["context"] = self._context.clone()
+        return observation
+
+    def _judge(self, answer: Float[Tensor, "B n"]) -> Float32[Tensor, "B"]:
+        """Return the reward of the answer about the glimpse seen last; before any, it is 0."""
+        rows = torch.arange(len(answer), device=self.device)
+        last = (self._count - 1).clamp(min=0)
+        self._answers[rows, last] = answer.float()
+        reward = self._reward(self._answers, self._target)[rows, last]
+        return reward.masked_fill(self._count == 0, 0)
+
+    def _over(self) -> Bool[Tensor, "B"]:
+        return self._steps >= self.eye.actions + (self.predict == "flat")

@@ -1,0 +1,82 @@
+"""Image sets by name: those that come with Glimpse and those that a program registers."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from .canvas import CANVASES, OnCanvas
+from .checks import check_name
+from .digits import load_digits
+from .folder import load_folder
+from .image_set import ImageSource
+from .mnist import load_mnist, mnist_root
+
+_EMBEDDED: Mapping[str, str] = {
+    "digits": "1,797 real handwritten digits of the UCI set, 28x28, shipped with Glimpse",
+    "mnist": "70,000 handwritten digits, 28x28, from files on disk (data_root or GLIMPSE_DATA)",
+}
+_registered: dict[str, Callable[[], ImageSource]] = {}
+
+
+def register_images(name: str, images: ImageSource | Callable[[], ImageSource]) -> None:
+    """Give images a name in this process, for `gymnasium.make("glimpse/Images-v0", images=name)`.
+
+    Args:
+        name: Free, or registered before: then the new images replace the old.
+        images: An image set, or a function that makes one when it is first asked for.
+
+    Raises:
+        ValueError: The name belongs to a set that comes with Glimpse, or could be a path.
+    """
+    if name in _EMBEDDED or not name or "/" in name or "\\" in name:
+        raise ValueError(f"`name` must be a new name without slashes, got {name!r}: choose another")
+    make = lru_cache(images) if callable(images) else lambda: images
+    _registered[name] = make
+
+
+def image_names() -> dict[str, str]:
+    """Return the names of all image sets and what each is."""
+    return {**_EMBEDDED, **dict.fromkeys(_registered, "registered in this process")}
+
+
+def find_images(
+    images: str,
+    *,
+    data_root: str | Path | None = None,
+    image_size: tuple[int, int] | None = None,
+    canvas: str | None = None,
+) -> ImageSource:
+    """Return the image set of a name, or of a folder of class folders.
+
+    Args:
+        images: A name (`image_names`) or the path of a folder (`load_folder`).
+        data_root: Where MNIST lies; by default the environment variable GLIMPSE_DATA.
+        image_size: Height and width to which a folder's images are resized, in pixels.
+        canvas: One of `CANVASES` on which the images are laid, or None.
+
+    Raises:
+        ValueError: There is no such name or folder, or what it holds cannot be read.
+    """
+    if images == "digits":
+        found: ImageSource = _digits()
+    elif images == "mnist":
+        found = _mnist(mnist_root(data_root))
+    elif images in _registered:
+        found = _registered[images]()
+    elif Path(images).is_dir():
+        found = _folder(Path(images).resolve(), image_size and (image_size[0], image_size[1]))
+    else:
+        raise ValueError(
+            f"`images` must be the path of a folder or one of {', '.join(image_names())}, "
+            f"got {images!r}: check the path, or call register_images in this process first"
+        )
+    if canvas is None:
+        return found
+    check_name("canvas", canvas, CANVASES)
+    return OnCanvas(found, CANVASES[canvas])
+
+
+# Sets are read once a process: environments share the images and the tables made of them.
+_digits = lru_cache(load_digits)
+_mnist = lru_cache(load_mnist)
+_folder = lru_cache(lambda root, size: load_folder(root, size=size))

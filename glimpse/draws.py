@@ -1,0 +1,97 @@
+"""Which image every row of a batch sees, and what is random about its episode.
+
+Every random number is a function of a row's seed and of how many episodes that row has begun, so a
+row sees the same episodes alone and among others, on CPU and on CUDA.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from .image_set import ImageSource
+from .randomness import keys_of, uniform
+
+# Streams of random numbers: which image, what is random in it, the first location.
+_IMAGE, _CANVAS, _LOCATION = range(3)
+
+Seed = int | Sequence[int] | Int64[Tensor, "B"] | None
+
+
+class Draws:
+    """The images of a batch of rows, M consecutive rows sharing one.
+
+    Args:
+        images: Where they come from.
+        copies: M.
+        split: From which split they are drawn.
+
+    Attributes:
+        index: The index (B,) of every row's image.
+        canvas_keys: The keys (B,) of what is random in it.
+    """
+
+    def __init__(self, images: ImageSource, copies: int, split: str) -> None:
+        self._images, self._copies = images, copies
+        self._pool = images.splits[split]
+        self.allot(0)
+
+    def allot(self, rows: int) -> None:
+        """Make room for this many rows, with seeds nobody chose."""
+        device = self._images.targets.device
+        entropy = np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(2)
+        self._seeds = torch.arange(rows, device=device) + int(entropy)
+        self._episode = torch.full_like(self._seeds, -1)
+        self.index = torch.zeros_like(self._seeds)
+        self.canvas_keys = torch.zeros_like(self._seeds)
+
+    @property
+    def rows(self) -> int:
+        """How many rows B there are."""
+        return len(self._seeds)
+
+    @property
+    def target(self) -> Int64[Tensor, "B"]:
+        """The class of every row's image."""
+        return self._images.targets[self.index]
+
+    def begin(
+        self, which: Int64[Tensor, "R"], seed: Seed, indices: Int64[Tensor, "G"] | None
+    ) -> None:
+        """Draw the images of the rows `which`, or take those of `indices`, one a group of copies.
+
+        Raises:
+            ValueError: There are not as many seeds as rows.
+        """
+        if seed is None:
+            self._episode[which] += 1
+        else:
+            self._seeds[which] = self._row_seeds(seed)[which]
+            self._episode[which] = 0
+        leader = which - which % self._copies
+        keys = keys_of(self._seeds[leader], self._episode[which])
+        if indices is None:
+            number = uniform(keys_of(keys, _IMAGE), 1)[:, 0] * len(self._pool)
+            self.index[which] = self._pool[number.long()]
+        else:
+            self.index[which] = indices[which // self._copies]
+        self.canvas_keys[which] = keys_of(keys, _CANVAS)
+
+    def first_locations(self, which: Int64[Tensor, "R"]) -> Float[Tensor, "R 2"]:
+        """Return a location for each of these rows, uniform in [-1, 1] x [-1, 1]."""
+        keys = keys_of(self._seeds[which], self._episode[which])
+        return (uniform(keys_of(keys, _LOCATION), 2) * 2 - 1).float()
+
+    def _row_seeds(self, seed: int | Sequence[int] | Int64[Tensor, "B"]) -> Int64[Tensor, "B"]:
+        device = self._seeds.device
+        if isinstance(seed, int):
+            return torch.arange(self.rows, device=device) + seed
+        seeds = torch.as_tensor(seed, dtype=torch.int64, device=device)
+        if seeds.shape != (self.rows,):
+            raise ValueError(
+                f"`seed` must be one number or {self.rows}, got {tuple(seeds.shape)}: "
+                "give one for each row"
+            )
+        return seeds

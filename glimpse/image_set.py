@@ -1,0 +1,208 @@
+"""Image sets: images with a target each and three splits, read through the sensor by index.
+
+Convention:
+    Images are `(N, C, H, W)`, uint8 or float in [0, 1], all of one size. Targets are whole numbers
+    from 0, positions in `classes`. Splits are indices; a split may be empty.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from .checks import check_name, check_shape
+from .sensor import GlimpseSensor, Prepared
+
+SPLITS = ("train", "validation", "test")
+
+
+@runtime_checkable
+class ImageSource(Protocol):
+    """What an environment asks of images.
+
+    Attributes:
+        shape: Channels, height and width of every image.
+        classes: The names of the classes.
+        targets: The class of every index.
+        splits: The indices of every split.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]: ...  # noqa: D102
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def targets(self) -> Int64[Tensor, "N"]: ...  # noqa: D102
+    @property
+    def splits(self) -> Mapping[str, Int64[Tensor, "M"]]: ...  # noqa: D102
+
+    def draw(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B C H W"]:
+        """Return the images of these indices; what is random in them is a function of the keys."""
+        ...
+
+    def prepared(self, sensor: GlimpseSensor) -> Prepared | None:
+        """Return all images prepared for the sensor; None where every draw is another image."""
+        ...
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same source with its tensors on `device`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images in memory. They stay what they are, uint8 or float, on the device they are on.
+
+    The tables that the sensor reads are made once for each sensor and kept. Peak memory, beside the
+    images: the table (`GlimpseSensor.prepare`), twice while it is made.
+
+    Attributes:
+        images: All of them.
+        targets: The class of each.
+        classes: The names of the classes.
+        splits: The indices of `train`, `validation` and `test`.
+    """
+
+    images: Shaped[Tensor, "N C H W"]
+    targets: Int64[Tensor, "N"]
+    classes: tuple[str, ...]
+    splits: Mapping[str, Int64[Tensor, "M"]]
+    _tables: dict[GlimpseSensor, Prepared] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check what came from outside.
+
+        Raises:
+            ValueError: The images are of the wrong rank, type or range, the targets do not fit
+                them, or a split names an image that is not there.
+        """
+        check_shape("images", self.images, "N C H W", mend="use images[:, None] if they are grey")
+        _check_pixels(self.images)
+        count = len(self.images)
+        if self.targets.shape != (count,):
+            raise ValueError(
+                f"`targets` must be ({count},), got {tuple(self.targets.shape)}: "
+                "give one target for each image"
+            )
+        if not 0 <= int(self.targets.min()) <= int(self.targets.max()) < len(self.classes):
+            raise ValueError(
+                f"`targets` must be in [0, {len(self.classes)}), got {int(self.targets.min())} to "
+                f"{int(self.targets.max())}: number the classes from 0 and name each"
+            )
+        for split, index in self.splits.items():
+            check_name("split", split, SPLITS)
+            if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < count:
+                raise ValueError(
+                    f"split {split!r} must name images in [0, {count}), got {int(index.min())} to "
+                    f"{int(index.max())}: leave those out"
+                )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Shaped[Tensor, "N C H W"] | np.ndarray,
+        targets: Iterable[int] | Shaped[Tensor, "N"] | np.ndarray,
+        *,
+        classes: Iterable[str] | None = None,
+        splits: Mapping[str, Iterable[int] | Tensor | np.ndarray] | None = None,
+    ) -> Self:
+        """Make a set of NumPy arrays or tensors.
+
+        Args:
+            images: `(N, C, H, W)`, uint8 or float in [0, 1].
+            targets: One whole number from 0 for each image.
+            classes: Their names; by default their numbers.
+            splits: Indices of `train`, `validation`, `test`; by default `random_splits`.
+
+        Raises:
+            ValueError: As the class itself.
+        """
+        images = torch.as_tensor(images)
+        numbers = torch.as_tensor(
+            targets if isinstance(targets, Tensor | np.ndarray) else list(targets)
+        )
+        if numbers.is_floating_point() or numbers.is_complex():
+            raise ValueError(
+                f"`targets` must be whole numbers, got {numbers.dtype}: use targets.long()"
+            )
+        numbers = numbers.long()
+        if classes is None:
+            classes = map(str, range(int(numbers.max()) + 1 if numbers.numel() else 0))
+        if splits is None:
+            splits = random_splits(len(images))
+        indices = {
+            name: torch.as_tensor(
+                index if isinstance(index, Tensor | np.ndarray) else list(index)
+            ).long()
+            for name, index in splits.items()
+        }
+        return cls(images, numbers, tuple(classes), indices).to(images.device)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def draw(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B C H W"]:
+        """Return the images of these indices; nothing is random here, so the keys do not matter."""
+        return self.images[index]
+
+    def prepared(self, sensor: GlimpseSensor) -> Prepared:
+        """Return all images prepared for the sensor."""
+        if sensor not in self._tables:
+            self._tables[sensor] = sensor.prepare(self.images)
+        return self._tables[sensor]
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same set with its tensors on `device`."""
+        tensors = [self.images, self.targets, *self.splits.values()]
+        if all(tensor.device == torch.device(device) for tensor in tensors):
+            return self
+        splits = {split: index.to(device) for split, index in self.splits.items()}
+        cls = type(self)
+        return cls(self.images.to(device), self.targets.to(device), self.classes, splits)
+
+
+def random_splits(count: int, *, seed: int = 0) -> dict[str, Int64[Tensor, "M"]]:
+    """Divide indices at random: 80 % train, 10 % validation, 10 % test; a seed, a division."""
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(count))
+    tenth = count // 10
+    return {
+        "train": order[2 * tenth :],
+        "validation": order[:tenth],
+        "test": order[tenth : 2 * tenth],
+    }
+
+
+def _check_pixels(images: Shaped[Tensor, "N C H W"]) -> None:
+    if images.numel() == 0:
+        raise ValueError(
+            f"`images` must hold at least one pixel, got {tuple(images.shape)}: give some images"
+        )
+    if images.dtype == torch.uint8:
+        return
+    if not images.is_floating_point():
+        raise ValueError(
+            f"`images` must be uint8 or float in [0, 1], got {images.dtype}: "
+            "use images.to(torch.uint8)"
+        )
+    finite = images.isfinite().flatten(1).all(dim=1)
+    if not bool(finite.all()):
+        raise ValueError(
+            f"`images` must be finite, got NaN or infinity in image {int((~finite).nonzero()[0])}: "
+            "leave it out or mend it"
+        )
+    low, high = float(images.min()), float(images.max())
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"`images` of floats must lie in [0, 1], got {low:g} to {high:g}: divide by 255?"
+        )

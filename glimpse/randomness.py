@@ -1,0 +1,51 @@
+"""Random numbers that are functions of a seed, not of what was drawn before.
+
+A batch of environments needs one independent stream a row, on any device, so that a row shows the
+same episode alone, among others, on CPU and on CUDA. `torch.Generator` is one stream for a whole
+tensor; here every number is a hash of (key, stream, position).
+
+Source: S. Vigna's SplitMix64 finaliser, as in G. Steele, D. Lea, C. Flood, "Fast splittable
+pseudorandom number generators", OOPSLA 2014, figure 14.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # 2**64 over the golden ratio, as int64
+_FIRST = 0xBF58476D1CE4E5B9 - 2**64
+_SECOND = 0x94D049BB133111EB - 2**64
+
+
+def derive_seed(*numbers: int) -> int:
+    """Return a seed in [0, 2**63) for this combination of whole numbers from 0, unlike any other's.
+
+    Example:
+        >>> derive_seed(0, 1) == derive_seed(0, 1), derive_seed(0, 1) == derive_seed(1, 0)
+        (True, False)
+    """
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def keys_of(seeds: Int64[Tensor, "B"], stream: int | Int64[Tensor, "B"]) -> Int64[Tensor, "B"]:
+    """Return one key a seed for this stream: independent of the seed's keys for other streams."""
+    return _mix(_mix(seeds) + _GOLDEN * (torch.as_tensor(stream, device=seeds.device) + 1))
+
+
+def uniform(keys: Int64[Tensor, "B"], count: int) -> Float64[Tensor, "B count"]:
+    """Return `count` independent uniform numbers in [0, 1) for every key."""
+    position = torch.arange(1, count + 1, device=keys.device)
+    bits = _mix(keys[:, None] + _GOLDEN * position)
+    return _shift(bits, 11).double().mul(2.0**-53)
+
+
+def _mix(x: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
+    x = (x ^ _shift(x, 30)) * _FIRST
+    x = (x ^ _shift(x, 27)) * _SECOND
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Int64[Tensor, "..."], bits: int) -> Int64[Tensor, "..."]:
+    """Shift right without dragging the sign along."""
+    return (x >> bits) & (2 ** (64 - bits) - 1)

@@ -1,0 +1,71 @@
+"""What an answer is: what a learner predicts about an image and how that is judged."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What every learner and every reward asks of a task.
+
+    Attributes:
+        scores: How many numbers n a prediction has.
+    """
+
+    @property
+    def scores(self) -> int: ...  # noqa: D102
+
+    def log_probs(self, scores: Float[Tensor, "*B n"]) -> Float[Tensor, "*B n"]:
+        """Return the log-probabilities of the answers."""
+        ...
+
+    def loss(
+        self, scores: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
+    ) -> Float[Tensor, "B T"]:
+        """Return the loss of every prediction, differentiable, to be made small."""
+        ...
+
+    def correct(
+        self, scores: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
+    ) -> Bool[Tensor, "B T"]:
+        """Return whether every prediction is right."""
+        ...
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One class for each image.
+
+    Attributes:
+        classes: Their names.
+    """
+
+    classes: tuple[str, ...]
+
+    @property
+    def scores(self) -> int:
+        """One score a class."""
+        return len(self.classes)
+
+    def log_probs(self, scores: Float[Tensor, "*B n"]) -> Float[Tensor, "*B n"]:
+        """Return the log-softmax."""
+        return F.log_softmax(scores, dim=-1)
+
+    def loss(
+        self, scores: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
+    ) -> Float[Tensor, "B T"]:
+        """Return the cross-entropy, in nats."""
+        targets = target[:, None].expand(scores.shape[:2])
+        return F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view(
+            scores.shape[:2]
+        )
+
+    def correct(
+        self, scores: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
+    ) -> Bool[Tensor, "B T"]:
+        """Return whether the highest score is the target's."""
+        return scores.argmax(dim=-1) == target[:, None]

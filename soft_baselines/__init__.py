@@ -1,0 +1,1 @@
+"""Differentiable soft attention, the baselines of hard attention. In work."""
