@@ -1,1 +1,29 @@
-"""Images as Gymnasium environments."""
+"""Images as Gymnasium environments, registered when this is imported."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gymnasium.envs.registration import register
+
+from .config import EnvConfig, build_core
+from .single import GlimpseEnv
+from .vector import GlimpseVectorEnv
+
+__all__ = ["ENVIRONMENTS", "EnvConfig", "GlimpseEnv", "GlimpseVectorEnv", "build_core"]
+
+# What each environment shows, and how: the paper's sensor where the paper has the task.
+ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = {
+    "glimpse/Digits-v0": dict(images="digits", canvas="translated-40"),
+    "glimpse/MNIST-v0": dict(images="mnist"),
+    "glimpse/TranslatedMNIST-v0": dict(images="mnist", canvas="translated-60", size=12, scales=3),
+    "glimpse/ClutteredMNIST-v0": dict(images="mnist", canvas="cluttered-60", size=12, scales=3),
+    "glimpse/Images-v0": {},
+}
+
+for _id, _options in ENVIRONMENTS.items():
+    register(
+        id=_id,
+        entry_point="glimpse.envs.single:GlimpseEnv",
+        vector_entry_point="glimpse.envs.vector:GlimpseVectorEnv",
+        kwargs=dict(_options),
+    )

@@ -2,7 +2,7 @@
 
 Convention:
     Actions are locations `(x, y)`, clipped to [-1, 1] and then multiplied by the eye's reach;
-    `observation["location"]` is in the same units. `observation["step"]` counts the glimpses so far.
+    `observation["location"]` is in the same units, `observation["step"]` counts the glimpses.
     With `first="random"` or `"centre"` the glimpse that `reset` returns is number 1; with `"agent"`
     `reset` returns an empty glimpse, number 0.
     With `predict="external"` an episode ends with its last glimpse. With `"flat"` an answer comes

@@ -37,7 +37,7 @@ def uniform(keys: Int64[Tensor, "B"], count: int) -> Float64[Tensor, "B count"]:
     """Return `count` independent uniform numbers in [0, 1) for every key."""
     position = torch.arange(1, count + 1, device=keys.device)
     bits = _mix(keys[:, None] + _GOLDEN * position)
-    return _shift(bits, 11).double().mul(2.0**-53)
+    return _shift(bits, 11).double() * 2.0**-53
 
 
 def _mix(x: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
@@ -48,4 +48,4 @@ def _mix(x: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
 
 def _shift(x: Int64[Tensor, "..."], bits: int) -> Int64[Tensor, "..."]:
     """Shift right without dragging the sign along."""
-    return (x >> bits) & (2 ** (64 - bits) - 1)
+    return torch.bitwise_and(x >> bits, 2 ** (64 - bits) - 1)

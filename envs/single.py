@@ -1,0 +1,105 @@
+"""One image at a time: the Gymnasium environment."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from glimpse.drawing import draw_fixations
+
+from .config import EnvConfig, build_core
+from .spaces import action_space, observation_space, to_core, to_numpy
+
+Observation = dict[str, Any]  # arrays by name
+
+
+class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
+    """Find out what an image shows by looking at it a few times.
+
+    ## Action Space
+    `Box(-1, 1, (2,))`: where to look next, `(x, y)`, x to the right and y downwards, 0 the image's
+    centre and 1 as many pixels from it as `reach` says, by default its edge. With `predict="flat"`
+    n class scores follow; times 10 they are the logits of the answer.
+
+    ## Observation Space
+    | key        | shape          | range   | what it is                                           |
+    | ---------- | -------------- | ------- | ---------------------------------------------------- |
+    | `glimpse`  | (K, C, s, s)   | [0, 1]  | K windows around the location, finest first          |
+    | `location` | (2,)           | [-1, 1] | where the glimpse was taken, in units of actions     |
+    | `step`     | (1,)           | [0, T]  | how many glimpses there have been                    |
+    | `context`  | (C, c, c)      | [0, 1]  | the whole image, averaged (only with `context=c`)    |
+
+    All are float32. `info["target"]` is the image's class, after every `reset` and `step`.
+
+    ## Rewards
+    0 with `predict="external"`: whoever predicts computes its own (`glimpse.rewards`). With `flat`
+    the reward of the answer about the glimpse seen last: `correct`, 1 if the last answer is right;
+    `gain`, by how much the target's log-probability rose, in nats.
+
+    ## Starting State
+    A random image of the split; the first glimpse at random, in the centre or, with `first="agent"`,
+    an empty one at step 0, so that the first action says where it lies.
+
+    ## Episode End
+    With the last glimpse (`external`): T - 1 steps, or T with `first="agent"`. With `flat` one step
+    later: its location is ignored, its answer counts. Episodes terminate, they are never truncated.
+
+    ## Arguments
+    Those of `EnvConfig`. `reset(options={"indices": [i]})` shows image number i.
+
+    ## Version History
+    * v0: the first.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 2}  # noqa: RUF012
+
+    def __init__(self, *, render_mode: str | None = None, **options: Any) -> None:
+        """Make the environment; `options` are those of `EnvConfig`.
+
+        Raises:
+            ValueError: An option does not fit; images are unknown or cannot be read.
+        """
+        self.core = build_core(EnvConfig.of(options), rows=1)
+        self.render_mode = render_mode
+        self.observation_space = observation_space(self.core)
+        self.action_space = action_space(self.core)
+        self._begun = False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Begin an episode: with a seed its first, without one the next of the same seed."""
+        super().reset(seed=seed)
+        if seed is None and not self._begun:
+            seed = int(self.np_random.integers(2**31))
+        self._begun = True
+        observation, info = self.core.reset(seed=seed, options=options)
+        return self._row(observation), {"target": int(info["target"][0])}
+
+    def step(self, action: NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Look, and answer if the environment judges.
+
+        Raises:
+            ValueError: The action is of the wrong shape or NaN, or `reset` was not called.
+        """
+        location, answer = to_core(self.core, np.asarray(action)[None], 1)
+        observation, reward, over, _, info = self.core.step(location, answer)
+        return (
+            self._row(observation),
+            float(reward[0]),
+            bool(over[0]),
+            False,
+            {"target": int(info["target"][0])},
+        )
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Return the image with the windows of all scales and the path, (H, W, 3) uint8."""
+        if self.render_mode is None:
+            return None
+        return np.asarray(
+            draw_fixations(self.core.pixels(0), self.core.sensed[0], self.core.eye.sensor)
+        )
+
+    def _row(self, observation: dict[str, Any]) -> Observation:
+        return {name: batch[0] for name, batch in to_numpy(observation).items()}

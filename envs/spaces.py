@@ -1,0 +1,63 @@
+"""The spaces of an environment, and what crosses them: numpy outside, torch inside."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glimpse.batch import GlimpseBatch
+
+# A flat action's class scores lie in [-1, 1]; ten times as large, one class can have all but 2e-9 of
+# the probability of another.
+SCORE_SCALE = 10.0
+
+
+def observation_space(core: GlimpseBatch) -> spaces.Dict:
+    """Return the space of what one row sees."""
+    eye, channels = core.eye, core.images.shape[0]
+    glimpse = (eye.sensor.scales, channels, eye.sensor.size, eye.sensor.size)
+    parts: dict[str, spaces.Space[Any]] = {
+        "glimpse": spaces.Box(0, 1, glimpse),
+        "location": spaces.Box(-1, 1, (2,)),
+        "step": spaces.Box(0, eye.glimpses, (1,)),
+    }
+    if eye.context is not None:
+        parts["context"] = spaces.Box(0, 1, (channels, eye.context, eye.context))
+    return spaces.Dict(parts)
+
+
+def action_space(core: GlimpseBatch) -> spaces.Box:
+    """Return the space of what one row does: a location and, with `flat`, a score a class."""
+    scores = core.task.scores if core.predict == "flat" else 0
+    return spaces.Box(-1, 1, (2 + scores,))
+
+
+def to_core(
+    core: GlimpseBatch, actions: NDArray[np.generic], rows: int
+) -> tuple[Tensor, Tensor | None]:
+    """Return the locations (B, 2) and the log-probabilities (B, n), if any, of actions.
+
+    Raises:
+        ValueError: The actions have another shape, or are no numbers.
+    """
+    wanted = (rows, *action_space(core).shape)
+    actions = np.asarray(actions)
+    if actions.shape != wanted or not np.issubdtype(actions.dtype, np.number):
+        raise ValueError(
+            f"actions must be numbers of shape {wanted}, got {actions.dtype} of shape "
+            f"{actions.shape}: give one (x, y) pair"
+            + (" and one score a class" if core.predict == "flat" else "")
+            + " for each environment"
+        )
+    tensor = torch.as_tensor(actions, dtype=torch.float32, device=core.device)
+    if core.predict == "external":
+        return tensor, None
+    return tensor[:, :2], core.task.log_probs(SCORE_SCALE * tensor[:, 2:].clamp(-1, 1))
+
+
+def to_numpy(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Return the same by name as arrays that share no memory with the tensors."""
+    return {name: np.array(tensor.numpy(force=True)) for name, tensor in tensors.items()}

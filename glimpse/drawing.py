@@ -1,0 +1,153 @@
+"""Pictures of where an agent looked: windows to scale over the image, its path, its answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from .coordinates import to_pixels
+from .sensor import GlimpseSensor
+
+_PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (120, 120, 120)
+_RIGHT, _WRONG = (0, 128, 60), (200, 30, 30)
+# Finest to coarsest window; seen well on black and on white, and by the colour-blind (Okabe, Ito).
+_WINDOWS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (213, 94, 0))
+_PATH = (240, 228, 66)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One image with everything an agent did to it.
+
+    Attributes:
+        image: What was looked at, uint8 or float in [0, 1].
+        locations: Where, in [-1, 1] of the image.
+        probabilities: Of the classes after each glimpse.
+        classes: Their names.
+        target: The right one, or None where nobody knows.
+    """
+
+    image: Shaped[Tensor, "C H W"]
+    locations: Float[Tensor, "T 2"]
+    probabilities: Float[Tensor, "T n"]
+    classes: Sequence[str]
+    target: int | None
+
+
+def draw_fixations(
+    image: Shaped[Tensor, "C H W"],
+    locations: Float[Tensor, "T 2"],
+    sensor: GlimpseSensor,
+    *,
+    side: int = 320,
+) -> Image.Image:
+    """Draw the windows of the last location over the image, and the path that led there.
+
+    Args:
+        image: uint8 or float in [0, 1]; of more than three channels the first is shown.
+        locations: In [-1, 1] of the image; those that are NaN have not been looked at.
+        sensor: Whose windows are drawn, to scale, the finest in orange.
+        side: The longer side of the picture is the multiple of the image's that comes next to it, in
+            pixels; larger images are made smaller.
+    """
+    _, height, width = image.shape
+    zoom = max(side // max(height, width), 1) if max(height, width) <= side else 0
+    factor = float(zoom) if zoom else side / max(height, width)
+    size = (round(width * factor), round(height * factor))
+    how = Image.Resampling.NEAREST if zoom else Image.Resampling.BOX
+    picture = _to_picture(image).resize(size, how)
+    locations = locations[locations.isfinite().all(dim=1)].cpu()
+    if len(locations) == 0:
+        return picture
+    draw = ImageDraw.Draw(picture)
+    centres = to_pixels(locations, height, width)
+    path = [(x * factor, y * factor) for x, y in centres.tolist()]
+    if len(path) > 1:
+        draw.line(path, fill=_PATH, width=max(side // 160, 1))
+    radius = side / 100
+    for x, y in path:
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_PATH)
+    corners = sensor.corners(centres[-1:])[0].tolist()
+    for number, ((left, top), window) in enumerate(zip(corners, sensor.widths, strict=True)):
+        box = [left * factor, top * factor, (left + window) * factor, (top + window) * factor]
+        colour = _WINDOWS[number % len(_WINDOWS)]
+        draw.rectangle([round(edge) for edge in box], outline=colour, width=max(side // 100, 2))
+    return picture
+
+
+def draw_look(look: Look, sensor: GlimpseSensor, glimpse: int, *, side: int = 160) -> Image.Image:
+    """Draw one glimpse (from 1) of a look: the fixations so far and, below, the answer."""
+    picture = draw_fixations(look.image, look.locations[:glimpse], sensor, side=side)
+    probabilities = look.probabilities[glimpse - 1]
+    best = int(probabilities.argmax())
+    colour = _INK if look.target is None else _RIGHT if best == look.target else _WRONG
+    line, margin = side // 9, side // 20
+    panel = Image.new("RGB", (side + 2 * margin, side + 2 * margin + 2 * line), _PAPER)
+    at = (margin + (side - picture.width) // 2, margin + (side - picture.height) // 2)
+    panel.paste(picture, at)
+    draw = ImageDraw.Draw(panel)
+    font = ImageFont.load_default(size=line)
+    answer = f"{look.classes[best]}  {100 * float(probabilities[best]):.0f} %"
+    draw.text((margin, side + margin * 1.2), answer, fill=colour, font=font)
+    draw.text(
+        (side + margin, side + margin * 1.2), str(glimpse), fill=_FAINT, font=font, anchor="ra"
+    )
+    filled = round(side * float(probabilities[best]))
+    top = side + margin * 1.2 + line * 1.4
+    draw.rectangle((margin, top, margin + side, top + line // 4), fill=(225, 225, 225))
+    draw.rectangle((margin, top, margin + filled, top + line // 4), fill=colour)
+    return panel
+
+
+def contact_sheet(looks: Sequence[Look], sensor: GlimpseSensor, *, side: int = 160) -> Image.Image:
+    """Draw a row for each look, a column for each glimpse."""
+    rows = [
+        _beside([draw_look(look, sensor, t + 1, side=side) for t in range(len(look.locations))])
+        for look in looks
+    ]
+    return _below(rows)
+
+
+def animation(
+    looks: Sequence[Look], sensor: GlimpseSensor, *, columns: int = 4, side: int = 160
+) -> list[Image.Image]:
+    """Draw all looks side by side, one frame a glimpse."""
+    frames = []
+    for t in range(max(len(look.locations) for look in looks)):
+        panels = [
+            draw_look(look, sensor, min(t + 1, len(look.locations)), side=side) for look in looks
+        ]
+        rows = [_beside(panels[at : at + columns]) for at in range(0, len(panels), columns)]
+        frames.append(_below(rows))
+    return frames
+
+
+def _to_picture(image: Shaped[Tensor, "C H W"]) -> Image.Image:
+    pixels = image if image.dtype == torch.uint8 else (image * 255).round().to(torch.uint8)
+    pixels = pixels if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
+    return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()))
+
+
+def _beside(pictures: Sequence[Image.Image]) -> Image.Image:
+    size = (sum(p.width for p in pictures), max(p.height for p in pictures))
+    return _assemble(pictures, size, (1, 0))
+
+
+def _below(pictures: Sequence[Image.Image]) -> Image.Image:
+    size = (max(p.width for p in pictures), sum(p.height for p in pictures))
+    return _assemble(pictures, size, (0, 1))
+
+
+def _assemble(
+    pictures: Sequence[Image.Image], size: tuple[int, int], direction: tuple[int, int]
+) -> Image.Image:
+    whole = Image.new("RGB", size, _PAPER)
+    x = y = 0
+    for picture in pictures:
+        whole.paste(picture, (x, y))
+        x, y = x + direction[0] * picture.width, y + direction[1] * picture.height
+    return whole
