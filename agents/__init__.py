@@ -1,1 +1,21 @@
-"""Agents that learn where to look."""
+"""Agents that learn where to look, and the controls that do not."""
+
+from .agent import Agent, Evaluation, Prediction
+from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
+from .registry import AGENTS, load, save
+from .reinforce import ReinforceConfig, reinforce
+
+__all__ = [
+    "AGENTS",
+    "Agent",
+    "CentreConfig",
+    "Evaluation",
+    "Prediction",
+    "ReinforceConfig",
+    "UniformConfig",
+    "UntrainedConfig",
+    "control",
+    "load",
+    "reinforce",
+    "save",
+]

@@ -38,8 +38,8 @@ class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
     `gain`, by how much the target's log-probability rose, in nats.
 
     ## Starting State
-    A random image of the split; the first glimpse at random, in the centre or, with `first="agent"`,
-    an empty one at step 0, so that the first action says where it lies.
+    A random image of the split; the first glimpse at random, in the centre or, with
+    `first="agent"`, an empty one at step 0, so that the first action says where it lies.
 
     ## Episode End
     With the last glimpse (`external`): T - 1 steps, or T with `first="agent"`. With `flat` one step

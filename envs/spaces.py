@@ -10,8 +10,8 @@ from torch import Tensor
 
 from glimpse.batch import GlimpseBatch
 
-# A flat action's class scores lie in [-1, 1]; ten times as large, one class can have all but 2e-9 of
-# the probability of another.
+# A flat action's class scores lie in [-1, 1]. Ten times as large they are logits, so that one class
+# can be 5e8 times as probable as another.
 SCORE_SCALE = 10.0
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -27,9 +26,10 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
     Args:
         num_envs: How many rows B.
         render_mode: `rgb_array` or None.
-        autoreset_mode: What follows the end of an episode: `NextStep`, the next step begins another;
-            `SameStep`, the last step does, and `info["final_obs"]` and `info["final_info"]` hold
-            the end; `Disabled`, the caller resets with `options={"reset_mask": ...}`.
+        autoreset_mode: What follows the end of an episode: `NextStep`, the next step begins
+            another; `SameStep`, the last step does, and `info["final_obs"]` and
+            `info["final_info"]` hold the end; `Disabled`, the caller resets with
+            `options={"reset_mask": ...}`.
         options: Those of `EnvConfig`.
 
     Raises:

@@ -51,8 +51,8 @@ def draw_fixations(
         image: uint8 or float in [0, 1]; of more than three channels the first is shown.
         locations: In [-1, 1] of the image; those that are NaN have not been looked at.
         sensor: Whose windows are drawn, to scale, the finest in orange.
-        side: The longer side of the picture is the multiple of the image's that comes next to it, in
-            pixels; larger images are made smaller.
+        side: The longer side of the picture is at most this, in pixels: the largest multiple of
+            the image's, or less than the image's where that is larger.
     """
     _, height, width = image.shape
     zoom = max(side // max(height, width), 1) if max(height, width) <= side else 0

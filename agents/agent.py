@@ -1,0 +1,240 @@
+"""An agent: the networks, the eye they look through, and how they choose where to look."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Shaped
+from torch import Tensor, nn
+
+from glimpse.batch import GlimpseBatch
+from glimpse.checks import check_shape
+from glimpse.drawing import Look
+from glimpse.evaluation import ErrorRate, error_rates
+from glimpse.eye import Eye
+from glimpse.image_set import ImageSet
+from glimpse.networks import RecurrentAttention
+from glimpse.precision import autocast
+from glimpse.randomness import derive_seed
+from glimpse.sensor import GlimpseSensor
+
+from .learner import TrainingConfig
+from .rollout import Rollout, roll_out
+
+# Images looked at at once when nothing is learned.
+_ROWS = 512
+
+
+class Prediction(NamedTuple):
+    """What an agent says of images.
+
+    Attributes:
+        probabilities: Of the classes, after each glimpse.
+        locations: Where the glimpses were, `(x, y)` in [-1, 1] of the image.
+    """
+
+    probabilities: Float32[Tensor, "B T n"]
+    locations: Float32[Tensor, "B T 2"]
+
+
+class Evaluation(NamedTuple):
+    """The errors after each glimpse, with one pass over the images, nothing averaged.
+
+    Attributes:
+        mean: With the locations that the policy chooses when it counts: a Gaussian's mean.
+        sampled: With locations drawn as in training.
+    """
+
+    mean: tuple[ErrorRate, ...]
+    sampled: tuple[ErrorRate, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Agent:
+    """Networks that look at images through an eye.
+
+    Attributes:
+        config: How it was, or will be, trained; it names the policy.
+        eye: How it looks.
+        channels: Of the images it can look at.
+        classes: The names of its answers.
+        model: Its networks.
+    """
+
+    config: TrainingConfig
+    eye: Eye
+    channels: int
+    classes: tuple[str, ...]
+    model: RecurrentAttention
+
+    @classmethod
+    def create(
+        cls,
+        config: TrainingConfig,
+        eye: Eye,
+        channels: int,
+        classes: tuple[str, ...],
+        *,
+        device: torch.device | str = "cpu",
+        glimpse_network: nn.Module | None = None,
+    ) -> Self:
+        """Make an agent that knows nothing yet.
+
+        Args:
+            config: Its sizes, its policy, and the seed of its weights.
+            eye: How it looks.
+            channels: Of the images.
+            classes: The names of its answers.
+            device: Where its weights lie.
+            glimpse_network: A network of your own, glimpse (B, K, C, s, s) and location (B, 2) to
+                (B, `config.features`).
+        """
+        sensor = eye.sensor
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(config.seed, 0, 3))
+            model = RecurrentAttention(
+                (sensor.scales, channels, sensor.size, sensor.size),
+                len(classes),
+                context=eye.context,
+                core=config.core,
+                hidden=config.hidden,
+                glimpse_network=glimpse_network,
+                features=config.features,
+            )
+        return cls(config, eye, channels, classes, model.to(device))
+
+    @classmethod
+    def for_batch(
+        cls, config: TrainingConfig, batch: GlimpseBatch, glimpse_network: nn.Module | None = None
+    ) -> Self:
+        """Make an agent for the images of an environment."""
+        return cls.create(
+            config,
+            batch.eye,
+            batch.images.shape[0],
+            batch.images.classes,
+            device=batch.device,
+            glimpse_network=glimpse_network,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what it takes to make it again, beside the weights and its name."""
+        return {
+            "config": asdict(self.config),
+            "eye": asdict(self.eye),
+            "channels": self.channels,
+            "classes": list(self.classes),
+        }
+
+    @classmethod
+    def from_description(
+        cls,
+        description: Mapping[str, Any],
+        config: type[TrainingConfig],
+        *,
+        device: torch.device | str = "cpu",
+        glimpse_network: nn.Module | None = None,
+    ) -> Self:
+        """Make the agent that `describe` described, with new weights."""
+        eye = dict(description["eye"])
+        eye["sensor"] = GlimpseSensor(**eye["sensor"])
+        return cls.create(
+            config(**description["config"]),
+            Eye(**eye),
+            description["channels"],
+            tuple(description["classes"]),
+            device=device,
+            glimpse_network=glimpse_network,
+        )
+
+    def predict(
+        self, images: Shaped[Tensor, "B C H W"] | np.ndarray, *, seed: int = 0
+    ) -> Prediction:
+        """Look at images and say what they show.
+
+        Args:
+            images: `(B, C, H, W)`, uint8 or float in [0, 1], of any size.
+            seed: Of the first locations, where the eye begins at random: image b's is a function
+                of the seed and b.
+
+        Raises:
+            ValueError: The images are of the wrong shape, type or range.
+        """
+        images = torch.as_tensor(images)
+        check_shape(
+            "images",
+            images,
+            f"B {self.channels} H W",
+            mend="add axes with images[None, None], or convert the colours",
+        )
+        count = len(images)
+        shown = ImageSet.from_arrays(
+            images, [0] * count, classes=self.classes, splits={"test": range(count)}
+        )
+        device = next(self.model.parameters()).device
+        batch = GlimpseBatch(shown.to(device), self.eye, min(count, _ROWS), split="test")
+        passes = list(self._sweep(batch, "test", seed=seed))
+        return Prediction(
+            torch.cat([rollout.scores.softmax(dim=-1) for rollout, _ in passes]),
+            torch.cat([locations for _, locations in passes]),
+        )
+
+    def evaluate(self, batch: GlimpseBatch, split: str, *, seed: int = 0) -> Evaluation:
+        """Return the errors on every image of a split.
+
+        Args:
+            batch: The environment; its rows say how many images are looked at at once.
+            split: `train`, `validation` or `test`.
+            seed: Of what is random in the images, of the first locations and of the sampled ones.
+        """
+        results = []
+        for sampled in (False, True):
+            passes = self._sweep(batch, split, seed=seed, sampled=sampled)
+            right = [batch.task.correct(rollout.scores, rollout.target) for rollout, _ in passes]
+            results.append(error_rates(torch.cat(right)))
+        return Evaluation(*results)
+
+    def looks(self, batch: GlimpseBatch, split: str, count: int, *, seed: int = 0) -> list[Look]:
+        """Return how it looks at the first `count` images of a split, for `drawing`."""
+        observation, info = next(batch.sweep(split, seed=seed))
+        noise = self._noise(batch, seed)
+        rollout = self._play(batch, observation, info["target"], self.config.policy.best, noise)
+        return [
+            Look(
+                image=batch.pixels(row),
+                locations=batch.sensed[row],
+                probabilities=rollout.scores[row].softmax(dim=-1),
+                classes=self.classes,
+                target=int(rollout.target[row]),
+            )
+            for row in range(min(count, len(rollout.target)))
+        ]
+
+    def _sweep(
+        self, batch: GlimpseBatch, split: str, *, seed: int, sampled: bool = False
+    ) -> Iterator[tuple[Rollout, Float32[Tensor, "B T 2"]]]:
+        choose = self.config.policy.sample if sampled else self.config.policy.best
+        noise = self._noise(batch, seed)
+        for observation, info in batch.sweep(split, seed=seed):
+            rollout = self._play(batch, observation, info["target"], choose, noise)
+            yield rollout, batch.sensed
+
+    def _noise(self, batch: GlimpseBatch, seed: int) -> torch.Generator:
+        return torch.Generator(batch.device).manual_seed(derive_seed(seed, 0, 4))
+
+    @torch.no_grad()
+    def _play(
+        self,
+        batch: GlimpseBatch,
+        observation: Mapping[str, Tensor],
+        target: Tensor,
+        choose: Callable[[Tensor, torch.Generator], Tensor],
+        noise: torch.Generator,
+    ) -> Rollout:
+        self.model.eval()
+        with autocast(batch.device, self.config.precision):
+            return roll_out(
+                self.model, batch, observation, target, lambda mean: choose(mean, noise)
+            )

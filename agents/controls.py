@@ -1,0 +1,71 @@
+"""Control policies: what an agent reaches that does not learn where to look.
+
+Each trains a network of its own with the same budget; only the answers are taught. On easy tasks a
+control does nearly as well as a learned policy, so a result without them says little.
+"""
+
+from dataclasses import dataclass
+
+from glimpse.batch import GlimpseBatch
+from glimpse.checks import check_at_least
+from glimpse.networks import RecurrentAttention
+
+from .learner import EpisodeLearner, Losses, TrainingConfig
+from .losses import answer_loss
+from .policies import CentrePolicy, GaussianPolicy, UniformPolicy
+from .rollout import Rollout
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniformConfig(TrainingConfig):
+    """The options of the policy that looks anywhere: those of `TrainingConfig`."""
+
+    @property
+    def policy(self) -> UniformPolicy:
+        """Look anywhere within reach."""
+        return UniformPolicy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CentreConfig(TrainingConfig):
+    """The options of the policy that looks at the centre: those of `TrainingConfig`."""
+
+    @property
+    def policy(self) -> CentrePolicy:
+        """Look at the centre."""
+        return CentrePolicy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UntrainedConfig(TrainingConfig):
+    """The options of the policy whose location head is never taught.
+
+    Those of `TrainingConfig` and this.
+
+    Attributes:
+        std: Standard deviation of the locations, in units of actions.
+    """
+
+    std: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse options that cannot be meant."""
+        super().__post_init__()
+        check_at_least(1e-6, std=self.std)
+
+    @property
+    def policy(self) -> GaussianPolicy:
+        """Look near the mean that the location head says."""
+        return GaussianPolicy(self.std)
+
+
+def control(
+    config: TrainingConfig, batch: GlimpseBatch, model: RecurrentAttention
+) -> EpisodeLearner:
+    """Return a learner that is taught to answer, and not where to look."""
+
+    def loss(rollout: Rollout) -> Losses:
+        loss_t = batch.task.loss(rollout.scores, rollout.target)
+        return {"answer loss": answer_loss(loss_t, config.early)}
+
+    return EpisodeLearner(config, batch, model, loss)

@@ -1,0 +1,56 @@
+"""The losses of REINFORCE with a learned baseline, term by term.
+
+Source: V. Mnih et al., "Recurrent Models of Visual Attention", NeurIPS 2014, section 3.1;
+R. Williams, "Simple statistical gradient-following algorithms", Machine Learning 8, 1992.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def returns_to_go(reward_t: Float[Tensor, "B T"], actions: int) -> Float[Tensor, "B A"]:
+    """Return what followed each action: G_a = sum of r_t over the glimpses t after it.
+
+    Args:
+        reward_t: Rewards of the glimpses t = 0 … T - 1.
+        actions: How many actions A there were; action a is chosen before glimpse T - A + a.
+    """
+    to_go = reward_t.flip(1).cumsum(dim=1).flip(1)  # (B, T)
+    return to_go[:, reward_t.shape[1] - actions :]
+
+
+def policy_loss(
+    log_prob_a: Float[Tensor, "B A"],
+    return_a: Float[Tensor, "B A"],
+    value_a: Float[Tensor, "B A"],
+) -> Float[Tensor, ""]:
+    """Return the score-function loss, whose gradient is that of minus the expected return.
+
+    L = -1/B sum_b sum_a log pi(l_a | h_a) (G_a - b_a), with G and b taken as constants.
+
+    Args:
+        log_prob_a: Log-probability of the location as it was drawn, before any clipping.
+        return_a: G_a, what followed it.
+        value_a: b_a, what the baseline expected.
+    """
+    advantage = (return_a - value_a).detach()
+    return -(log_prob_a * advantage).sum(dim=1).mean()
+
+
+def baseline_loss(
+    value_a: Float[Tensor, "B A"], return_a: Float[Tensor, "B A"]
+) -> Float[Tensor, ""]:
+    """Return the mean squared error of the baseline: L = mean (b_a - G_a)^2, G a constant."""
+    return F.mse_loss(value_a, return_a.detach())
+
+
+def answer_loss(loss_t: Float[Tensor, "B T"], early: float) -> Float[Tensor, ""]:
+    """Return the last answer's loss plus `early` times the mean of the ones before.
+
+    L = mean_b (loss_T + early * mean_{t<T} loss_t); the paper has early = 0.
+    """
+    last = loss_t[:, -1].mean()
+    if loss_t.shape[1] == 1 or early == 0:
+        return last
+    return last + early * loss_t[:, :-1].mean()

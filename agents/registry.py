@@ -1,0 +1,90 @@
+"""The agents by name, and runs of them read back from their folders."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from glimpse.batch import GlimpseBatch
+from glimpse.checks import check_name
+from glimpse.networks import RecurrentAttention
+from glimpse.run_folder import RunFolder
+
+from .agent import Agent
+from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
+from .learner import EpisodeLearner, TrainingConfig
+from .reinforce import ReinforceConfig, reinforce
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the table.
+
+    Attributes:
+        config: Its options.
+        learner: Makes the learner of a config of that type, an environment and a model.
+        summary: What it is, in one line.
+    """
+
+    config: type[TrainingConfig]
+    learner: Callable[[Any, GlimpseBatch, RecurrentAttention], EpisodeLearner]
+    summary: str
+
+
+AGENTS: Mapping[str, Entry] = {
+    "reinforce": Entry(
+        ReinforceConfig, reinforce, "learns where to look by REINFORCE with a learned baseline"
+    ),
+    "uniform": Entry(UniformConfig, control, "control: looks anywhere, learns to answer"),
+    "centre": Entry(CentreConfig, control, "control: looks at the centre, learns to answer"),
+    "untrained": Entry(
+        UntrainedConfig, control, "control: a location head that is never taught, learns to answer"
+    ),
+}
+
+
+def save(agent: Agent, name: str, run: RunFolder) -> None:
+    """Write an agent into a run's folder: `agent.json` and `weights.safetensors`."""
+    run.write_json("agent.json", {"agent": name, **agent.describe()})
+    run.write_weights(agent.model.state_dict())
+
+
+def load(
+    run: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    glimpse_network: nn.Module | None = None,
+) -> Agent:
+    """Return the agent that was trained in a folder. No code in the folder is run.
+
+    Args:
+        run: The folder.
+        device: Where its weights shall lie.
+        glimpse_network: The network of your own that it was trained with, if it was.
+
+    Raises:
+        ValueError: The folder is none of a run, or a file is missing or damaged; it is named.
+    """
+    folder = RunFolder.open(run)
+    description = folder.read_json("agent.json")
+    try:
+        name = description["agent"]
+        check_name("agent", name, AGENTS)
+        agent = Agent.from_description(
+            description, AGENTS[name].config, device=device, glimpse_network=glimpse_network
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder.path / 'agent.json'} must describe an agent, got {error}: restore the file"
+        ) from error
+    try:
+        agent.model.load_state_dict(folder.read_weights())
+    except RuntimeError as error:
+        raise ValueError(
+            f"{folder.path / 'weights.safetensors'} must fit agent.json, got other weights "
+            f"({str(error).splitlines()[-1].strip()}): restore both files"
+        ) from error
+    return agent

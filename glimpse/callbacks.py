@@ -1,0 +1,168 @@
+"""What watches a training run: progress bar, log, validation, pictures, checkpoints, Ctrl-C."""
+
+import signal
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from .loop import Progress
+from .run_folder import RunFolder
+
+
+class ProgressBar:
+    """Show how far a run is, and numbers of interest, on the standard error output."""
+
+    def __init__(self) -> None:
+        self._bar = Bar(
+            TextColumn("training"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        """Begin to show it."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop showing it."""
+        self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=progress.step, total=progress.steps)
+
+    def note(self, metrics: Mapping[str, float]) -> None:
+        """Show these numbers beside the bar."""
+        text = "  ".join(f"{name} {value:.3g}" for name, value in metrics.items())
+        self._bar.update(self._task, description=text)
+
+
+class Log:
+    """Write the means of what was logged into `metrics.csv` and for TensorBoard.
+
+    Called after every step, it writes after every `count` steps and after the last.
+
+    Args:
+        run: Where.
+        count: How many steps each row covers.
+        start: The step from which the run goes on; what was logged after it is forgotten.
+    """
+
+    def __init__(self, run: RunFolder, count: int, *, start: int = 0) -> None:
+        # Seconds to import, and nothing that evaluates or predicts needs it.
+        from torch.utils.tensorboard import SummaryWriter
+
+        run.forget_metrics_after(start)
+        self._run, self._count = run, count
+        self._writer = SummaryWriter(str(run.path), purge_step=start + 1 if start else None)
+        self._sums: dict[str, float] = {}
+        self._steps = 0
+        self._notes: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the file for TensorBoard."""
+        self._writer.close()
+
+    def __call__(self, progress: Progress) -> None:
+        """Count the step in, and write a row if it is time."""
+        for name, value in progress.metrics.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._steps += 1
+        if progress.step % self._count and progress.step != progress.steps:
+            return
+        row = {name: value / self._steps for name, value in self._sums.items()} | self._notes
+        self._run.append_metrics(progress.step, row)
+        for name, value in row.items():
+            self._writer.add_scalar(name, value, progress.step)
+        self._sums, self._notes, self._steps = {}, {}, 0
+
+    def note(self, metrics: Mapping[str, float]) -> None:
+        """Put these numbers into the next row."""
+        self._notes.update(metrics)
+
+    def picture(self, name: str, picture: Image.Image, step: int) -> None:
+        """Show a picture in TensorBoard."""
+        self._writer.add_image(name, np.asarray(picture), step, dataformats="HWC")
+
+
+class Validate:
+    """Measure, and tell whoever wants to know.
+
+    Args:
+        measure: Returns numbers by name; it must not look at test images.
+        tell: Are told them, `Log.note` and `ProgressBar.note` for instance.
+    """
+
+    def __init__(
+        self,
+        measure: Callable[[], Mapping[str, float]],
+        *tell: Callable[[Mapping[str, float]], None],
+    ) -> None:
+        self._measure, self._tell = measure, tell
+
+    def __call__(self, progress: Progress) -> None:
+        """Measure."""
+        metrics = self._measure()
+        for tell in self._tell:
+            tell(metrics)
+
+
+class Checkpoint:
+    """Write all that a resumed run needs into `checkpoint.pt`."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+
+    def __call__(self, progress: Progress) -> None:
+        """Write it."""
+        state: dict[str, Any] = {"step": progress.step, "learner": progress.learner.state_dict()}
+        self._run.write_checkpoint(state)
+
+
+class StopOnInterrupt:
+    """End the run after the step in which Ctrl-C is pressed; a second Ctrl-C ends it at once."""
+
+    def __init__(self) -> None:
+        self._pressed = False
+        self._before: Any = signal.SIG_DFL
+
+    def __enter__(self) -> Self:
+        """Listen for Ctrl-C."""
+        self._before = signal.signal(signal.SIGINT, self._press)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give Ctrl-C back."""
+        signal.signal(signal.SIGINT, self._before)
+
+    def __call__(self, progress: Progress) -> bool:
+        """Say whether the run shall end."""
+        return self._pressed
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        if self._pressed:
+            raise KeyboardInterrupt
+        self._pressed = True

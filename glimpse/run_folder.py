@@ -1,0 +1,239 @@
+"""A run is a folder that anyone can read, and that an interrupted write cannot harm.
+
+| file                  | what it holds                                                          |
+| --------------------- | ---------------------------------------------------------------------- |
+| `config.yaml`         | every option: `glimpse train AGENT --config RUN/config.yaml` repeats it |
+| `agent.json`          | which agent, and what it takes to build its networks and its eye       |
+| `weights.safetensors` | the networks' weights                                                  |
+| `checkpoint.pt`       | all that a resumed run needs: tensors, numbers and dicts, no code      |
+| `metrics.csv`         | what was logged, a row every so many steps                             |
+| `versions.json`       | of Python and of the libraries                                         |
+| `evaluation.json`     | the errors on the test images                                          |
+| `events.out.tfevents` | the same metrics for TensorBoard, and pictures of fixations            |
+"""
+
+import csv
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+_LIBRARIES = ("glimpse-rl", "torch", "numpy", "gymnasium", "safetensors", "pillow")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that, whatever happens, either the old or the new one is there, whole."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: str | Path) -> "RunFolder":
+        """Make a new folder.
+
+        Raises:
+            ValueError: There is something at that path already.
+        """
+        path = Path(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(
+                f"the run's folder must be new, got {path}, which is there: name another, or go on "
+                f"with --resume {path}"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path)
+        run.write_json("versions.json", _versions())
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """Return the run in a folder.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if not (Path(path) / "config.yaml").is_file():
+            raise ValueError(
+                f"{path} must be the folder of a run, got none (it has no config.yaml): "
+                "name the folder that training printed"
+            )
+        return cls(Path(path))
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write `config.yaml`."""
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        write_atomically(self.path / "config.yaml", text.encode())
+
+    def read_config(self) -> dict[str, Any]:
+        """Return what `config.yaml` holds.
+
+        Raises:
+            ValueError: It is missing or damaged.
+        """
+        text = self._read("config.yaml")
+        try:
+            config = yaml.safe_load(text)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise self._damaged("config.yaml") from error
+        if not isinstance(config, dict):
+            raise self._damaged("config.yaml")
+        return config
+
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file."""
+        write_atomically(self.path / name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Return what a JSON file holds.
+
+        Raises:
+            ValueError: It is missing or damaged.
+        """
+        text = self._read(name)
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise self._damaged(name) from error
+        if not isinstance(content, dict):
+            raise self._damaged(name)
+        return content
+
+    def write_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Write `weights.safetensors`."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        write_atomically(self.path / "weights.safetensors", save_tensors(tensors))
+
+    def read_weights(self) -> dict[str, Tensor]:
+        """Return the networks' weights.
+
+        Raises:
+            ValueError: The file is missing or damaged.
+        """
+        content = self._read("weights.safetensors")
+        try:
+            return load_tensors(content)
+        except SafetensorError as error:
+            raise self._damaged("weights.safetensors") from error
+
+    def write_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Write `checkpoint.pt`: only tensors, numbers, strings, lists and dicts."""
+        buffer = BytesIO()
+        torch.save(dict(checkpoint), buffer)
+        write_atomically(self.path / "checkpoint.pt", buffer.getvalue())
+
+    def read_checkpoint(self) -> dict[str, Any]:
+        """Return the checkpoint; no code in the file is run.
+
+        Raises:
+            ValueError: The file is missing or damaged, or holds anything else than data.
+        """
+        content = BytesIO(self._read("checkpoint.pt"))
+        try:
+            checkpoint = torch.load(content, weights_only=True, map_location="cpu")
+        except Exception as error:  # torch names no common one
+            raise self._damaged("checkpoint.pt") from error
+        if not isinstance(checkpoint, dict):
+            raise self._damaged("checkpoint.pt")
+        return checkpoint
+
+    def append_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Add a row to `metrics.csv`; a column that is new widens the file."""
+        path = self.path / "metrics.csv"
+        columns = self._columns()
+        new = [name for name in metrics if name not in columns]
+        if new:
+            rows = self.read_metrics()
+            columns = [*(columns or ["step"]), *new]
+            write_atomically(path, _to_csv(columns, rows))
+        with path.open("a", newline="") as file:
+            csv.DictWriter(file, columns).writerow({"step": step, **metrics})
+
+    def read_metrics(self) -> list[dict[str, float]]:
+        """Return the rows of `metrics.csv`; a row that an interruption cut off is left out."""
+        path = self.path / "metrics.csv"
+        if not path.is_file():
+            return []
+        text = path.read_text()
+        whole = StringIO(text[: text.rfind("\n") + 1])
+        return [
+            {name: float(value) for name, value in row.items() if value}
+            for row in csv.DictReader(whole)
+        ]
+
+    def forget_metrics_after(self, step: int) -> None:
+        """Take from `metrics.csv` what was logged after `step`, before a run is resumed there."""
+        rows = [row for row in self.read_metrics() if row["step"] <= step]
+        if self._columns():
+            write_atomically(self.path / "metrics.csv", _to_csv(self._columns(), rows))
+
+    def _columns(self) -> list[str]:
+        path = self.path / "metrics.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="") as file:
+            return next(csv.reader(file), [])
+
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise ValueError(
+                f"{self.path / name} must be there, got {error.strerror or error}: was the run "
+                "interrupted before its first checkpoint, or the folder copied in part?"
+            ) from error
+
+    def _damaged(self, name: str) -> ValueError:
+        return ValueError(
+            f"{self.path / name} must be as it was written, got a damaged file: "
+            "restore it or train anew"
+        )
+
+
+def _to_csv(columns: list[str], rows: list[dict[str, float]]) -> bytes:
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    writer.writerows({**row, "step": int(row["step"])} for row in rows)
+    return text.getvalue().encode()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for library in _LIBRARIES:
+        try:
+            found[library] = version(library)
+        except PackageNotFoundError:  # a bare clone
+            found[library] = "not installed"
+    return found
