@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ class Agent:
         *,
         device: torch.device | str = "cpu",
         glimpse_network: nn.Module | None = None,
-    ) -> Self:
+    ) -> "Agent":
         """Make an agent that knows nothing yet.
 
         Args:
@@ -108,7 +108,7 @@ class Agent:
     @classmethod
     def for_batch(
         cls, config: TrainingConfig, batch: GlimpseBatch, glimpse_network: nn.Module | None = None
-    ) -> Self:
+    ) -> "Agent":
         """Make an agent for the images of an environment."""
         return cls.create(
             config,
@@ -136,7 +136,7 @@ class Agent:
         *,
         device: torch.device | str = "cpu",
         glimpse_network: nn.Module | None = None,
-    ) -> Self:
+    ) -> "Agent":
         """Make the agent that `describe` described, with new weights."""
         eye = dict(description["eye"])
         eye["sensor"] = GlimpseSensor(**eye["sensor"])

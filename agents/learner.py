@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from glimpse.batch import GlimpseBatch
-from glimpse.checks import check_at_least, check_name
+from glimpse.checks import check_at_least, check_count, check_name
 from glimpse.networks import CORES, RecurrentAttention
 from glimpse.precision import PRECISIONS, autocast
 from glimpse.randomness import derive_seed
@@ -53,7 +53,7 @@ class TrainingConfig(ABC):
 
     def __post_init__(self) -> None:
         """Refuse options that cannot be meant."""
-        check_at_least(
+        check_count(
             1,
             steps=self.steps,
             batch=self.batch,
@@ -61,8 +61,8 @@ class TrainingConfig(ABC):
             hidden=self.hidden,
             features=self.features,
         )
-        check_at_least(0, learning_rate=self.learning_rate, early=self.early, seed=self.seed)
-        check_at_least(0, clip=self.clip)
+        check_count(0, seed=self.seed)
+        check_at_least(0, learning_rate=self.learning_rate, early=self.early, clip=self.clip)
         check_name("core", self.core, CORES)
         check_name("precision", self.precision, PRECISIONS)
 

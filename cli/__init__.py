@@ -1,1 +1,5 @@
 """The `glimpse` command."""
+
+from .main import main
+
+__all__ = ["main"]

@@ -1,7 +1,7 @@
 """The options of every environment, and the engine they describe."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 
@@ -57,7 +57,7 @@ class EnvConfig:
     device: str = "cpu"
 
     @classmethod
-    def of(cls, options: dict[str, Any]) -> Self:
+    def of(cls, options: dict[str, Any]) -> "EnvConfig":
         """Return the config of these options.
 
         Raises:

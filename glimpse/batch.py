@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from .checks import check_at_least, check_name, check_shape
+from .checks import check_count, check_name, check_shape
 from .coordinates import action_scale
 from .draws import Draws, Seed
 from .eye import Eye
@@ -69,7 +69,7 @@ class GlimpseBatch:
         predict: str = "external",
         reward: str = "correct",
     ) -> None:
-        check_at_least(1, rows=rows, copies=copies)
+        check_count(1, rows=rows, copies=copies)
         check_name("split", split, SPLITS)
         check_name("predict", predict, ("external", "flat"))
         check_name("reward", reward, REWARDS)

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -37,7 +37,7 @@ class ProgressBar:
         )
         self._task = self._bar.add_task("", total=None)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ProgressBar":
         """Begin to show it."""
         self._bar.start()
         return self
@@ -78,7 +78,7 @@ class Log:
         self._steps = 0
         self._notes: dict[str, float] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Log":
         """Begin."""
         return self
 
@@ -149,7 +149,7 @@ class StopOnInterrupt:
         self._pressed = False
         self._before: Any = signal.SIG_DFL
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "StopOnInterrupt":
         """Listen for Ctrl-C."""
         self._before = signal.signal(signal.SIGINT, self._press)
         return self

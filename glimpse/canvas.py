@@ -10,13 +10,12 @@ and digit overlap is not published; here the brighter pixel wins.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from jaxtyping import Float64, Int64, Shaped
 from torch import Tensor
 
-from .checks import check_at_least
+from .checks import check_count
 from .image_set import ImageSource
 from .randomness import keys_of, uniform
 from .sensor import GlimpseSensor
@@ -40,8 +39,8 @@ class Canvas:
 
     def __post_init__(self) -> None:
         """Refuse sizes that are none."""
-        check_at_least(1, height=self.height, width=self.width, piece=self.piece)
-        check_at_least(0, pieces=self.pieces)
+        check_count(1, height=self.height, width=self.width, piece=self.piece)
+        check_count(0, pieces=self.pieces)
 
 
 CANVASES: Mapping[str, Canvas] = {
@@ -119,9 +118,9 @@ class OnCanvas:
         """Return None: every draw is another image."""
         return
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "OnCanvas":
         """Return the same set with its tensors on `device`."""
-        return type(self)(self.base.to(device), self.canvas)
+        return OnCanvas(self.base.to(device), self.canvas)
 
     def _crop(
         self, numbers: Float64[Tensor, "M 3"], keys: Int64[Tensor, "M"]

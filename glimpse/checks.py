@@ -1,7 +1,9 @@
 """Checks at the border: one line that says what was wanted, what came and how to mend it."""
 
 import math
+from collections.abc import Iterable
 
+import torch
 from torch import Tensor
 
 
@@ -33,23 +35,67 @@ def check_shape(name: str, tensor: Tensor, axes: str, *, mend: str) -> None:
         raise ValueError(f"`{name}` must be ({', '.join(wanted)}), got {got}: {mend}")
 
 
-def check_at_least(least: float, **values: float) -> None:
+def check_images(images: Tensor) -> None:
+    """Refuse anything but `(N, C, H, W)` pixels, uint8 or float in [0, 1].
+
+    Raises:
+        ValueError: The rank, the type or the range is another, or there is no pixel.
+    """
+    check_shape("images", images, "N C H W", mend="use images[:, None] if they are grey")
+    if 0 in images.shape[1:]:
+        raise ValueError(
+            f"`images` must have at least one pixel each, got {tuple(images.shape)}: give some"
+        )
+    if images.dtype == torch.uint8 or len(images) == 0:
+        return
+    if not images.is_floating_point():
+        raise ValueError(
+            f"`images` must be uint8 or float in [0, 1], got {images.dtype}: convert them"
+        )
+    low, high = (float(bound) for bound in images.aminmax())
+    if math.isnan(low + high):
+        number = int(images.isnan().flatten(1).any(dim=1).nonzero()[0])
+        raise ValueError(
+            f"`images` must be numbers, got NaN in image {number}: leave it out or mend it"
+        )
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"`images` of floats must lie in [0, 1], got {low:g} to {high:g}: divide by 255?"
+        )
+
+
+def check_at_least(least: float | int, **values: float | int) -> None:
     """Refuse numbers below `least` (or not finite), each under its own name.
 
     Raises:
-        ValueError: A value is too small or not finite.
+        ValueError: A value is too small, infinite or NaN.
     """
     for name, value in values.items():
         if not (math.isfinite(value) and value >= least):
-            raise ValueError(f"`{name}` must be at least {least}, got {value}: choose a larger one")
+            raise ValueError(
+                f"`{name}` must be finite and at least {least}, got {value}: choose another"
+            )
 
 
-def check_name(thing: str, name: str, known: object) -> None:
+def check_count(least: int, **values: int) -> None:
+    """Refuse what is not a whole number from `least`, each under its own name.
+
+    Raises:
+        ValueError: A value is too small or a fraction.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int) or value < least:
+            raise ValueError(
+                f"`{name}` must be a whole number from {least}, got {value!r}: choose another"
+            )
+
+
+def check_name(thing: str, name: str, known: Iterable[str]) -> None:
     """Refuse a name that is not among the known ones, and list those.
 
     Raises:
         ValueError: `name` is not in `known`.
     """
-    names = sorted(map(str, known))  # type: ignore[call-overload]
+    names = sorted(known)
     if name not in names:
         raise ValueError(f"`{thing}` must be one of {', '.join(names)}, got {name!r}: choose one")

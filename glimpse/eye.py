@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from .checks import check_at_least, check_name
+from .checks import check_at_least, check_count, check_name
 from .sensor import GlimpseSensor
 
 
@@ -28,12 +28,12 @@ class Eye:
 
     def __post_init__(self) -> None:
         """Refuse an eye that cannot look."""
-        check_at_least(1, glimpses=self.glimpses)
+        check_count(1, glimpses=self.glimpses)
         check_name("first", self.first, ("random", "centre", "agent"))
         if self.reach is not None:
             check_at_least(0, reach=self.reach)
         if self.context is not None:
-            check_at_least(1, context=self.context)
+            check_count(1, context=self.context)
 
     @property
     def actions(self) -> int:

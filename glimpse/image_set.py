@@ -7,14 +7,14 @@ Convention:
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from .checks import check_name, check_shape
+from .checks import check_images, check_name
 from .sensor import GlimpseSensor, Prepared
 
 SPLITS = ("train", "validation", "test")
@@ -50,7 +50,7 @@ class ImageSource(Protocol):
         """Return all images prepared for the sensor; None where every draw is another image."""
         ...
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "ImageSource":
         """Return the same source with its tensors on `device`."""
         ...
 
@@ -82,9 +82,10 @@ class ImageSet:
             ValueError: The images are of the wrong rank, type or range, the targets do not fit
                 them, or a split names an image that is not there.
         """
-        check_shape("images", self.images, "N C H W", mend="use images[:, None] if they are grey")
-        _check_pixels(self.images)
+        check_images(self.images)
         count = len(self.images)
+        if count == 0:
+            raise ValueError("`images` must be at least one, got none: is a filter too strict?")
         if self.targets.shape != (count,):
             raise ValueError(
                 f"`targets` must be ({count},), got {tuple(self.targets.shape)}: "
@@ -111,7 +112,7 @@ class ImageSet:
         *,
         classes: Iterable[str] | None = None,
         splits: Mapping[str, Iterable[int] | Tensor | np.ndarray] | None = None,
-    ) -> Self:
+    ) -> "ImageSet":
         """Make a set of NumPy arrays or tensors.
 
         Args:
@@ -162,14 +163,13 @@ class ImageSet:
             self._tables[sensor] = sensor.prepare(self.images)
         return self._tables[sensor]
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> "ImageSet":
         """Return the same set with its tensors on `device`."""
         tensors = [self.images, self.targets, *self.splits.values()]
         if all(tensor.device == torch.device(device) for tensor in tensors):
             return self
         splits = {split: index.to(device) for split, index in self.splits.items()}
-        cls = type(self)
-        return cls(self.images.to(device), self.targets.to(device), self.classes, splits)
+        return ImageSet(self.images.to(device), self.targets.to(device), self.classes, splits)
 
 
 def random_splits(count: int, *, seed: int = 0) -> dict[str, Int64[Tensor, "M"]]:
@@ -181,28 +181,3 @@ def random_splits(count: int, *, seed: int = 0) -> dict[str, Int64[Tensor, "M"]]
         "validation": order[:tenth],
         "test": order[tenth : 2 * tenth],
     }
-
-
-def _check_pixels(images: Shaped[Tensor, "N C H W"]) -> None:
-    if images.numel() == 0:
-        raise ValueError(
-            f"`images` must hold at least one pixel, got {tuple(images.shape)}: give some images"
-        )
-    if images.dtype == torch.uint8:
-        return
-    if not images.is_floating_point():
-        raise ValueError(
-            f"`images` must be uint8 or float in [0, 1], got {images.dtype}: "
-            "use images.to(torch.uint8)"
-        )
-    finite = images.isfinite().flatten(1).all(dim=1)
-    if not bool(finite.all()):
-        raise ValueError(
-            f"`images` must be finite, got NaN or infinity in image {int((~finite).nonzero()[0])}: "
-            "leave it out or mend it"
-        )
-    low, high = float(images.min()), float(images.max())
-    if low < 0 or high > 1:
-        raise ValueError(
-            f"`images` of floats must lie in [0, 1], got {low:g} to {high:g}: divide by 255?"
-        )

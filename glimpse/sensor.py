@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float, Float32, Float64, Int64, Num, Shaped
 from torch import Tensor
 
-from .checks import check_at_least, check_name, check_shape
+from .checks import check_count, check_images, check_name, check_shape
 from .coordinates import to_pixels
 
 # Tables up to this width are gathered by whole rows, wider ones number by number.
@@ -74,7 +74,7 @@ class GlimpseSensor:
 
     def __post_init__(self) -> None:
         """Refuse a sensor that cannot see."""
-        check_at_least(1, size=self.size, scales=self.scales, factor=self.factor)
+        check_count(1, size=self.size, scales=self.scales, factor=self.factor)
         check_name("outside", self.outside, ("zero", "edge", "mean"))
 
     @property
@@ -103,18 +103,11 @@ class GlimpseSensor:
         up to 8 million, else 8; always 8 for images of floats.
 
         Raises:
-            ValueError: The images are not `(N, C, H, W)`, or neither uint8 nor float.
+            ValueError: The images are not `(N, C, H, W)`, uint8 or float in [0, 1].
         """
-        check_shape("images", images, "N C H W", mend="add axes with images[None, None]")
-        if images.dtype == torch.uint8:
-            white, dtype = 255, self._table_dtype()
-        elif images.is_floating_point():
-            white, dtype = 1, torch.float64
-        else:
-            raise ValueError(
-                f"`images` must be uint8 or float in [0, 1], got {images.dtype}: "
-                "use images.to(torch.uint8)"
-            )
+        check_images(images)
+        integer = images.dtype == torch.uint8
+        white, dtype = (255, self._table_dtype()) if integer else (1, torch.float64)
         count, channels, height, width = images.shape
         table = images.new_zeros((count, channels, height + 1, width + 1), dtype=dtype)
         table[:, :, 1:, 1:] = images.cumsum(dim=-1, dtype=dtype).cumsum(dim=-2, dtype=dtype)
@@ -127,12 +120,16 @@ class GlimpseSensor:
         """Return the windows around `location` in the prepared images number `index`, in [0, 1].
 
         Raises:
-            ValueError: The locations are not `(B, 2)` or not finite, or not as many as indices.
+            ValueError: The locations are not `(B, 2)` or not finite, or not as many as indices; an
+                index is that of no image.
         """
-        if len(index) != len(location):
+        pairs = f"{len(index)} 2"
+        check_shape("location", location, pairs, mend="give one (x, y) pair for each index")
+        images = len(prepared.table)
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < images:
             raise ValueError(
-                f"`location` must be ({len(index)}, 2), got {tuple(location.shape)}: "
-                "give one (x, y) pair for each image"
+                f"`index` must be in [0, {images}), got {int(index.min())} to {int(index.max())}: "
+                "name images that are there"
             )
         centre = to_pixels(location, prepared.height, prepared.width)
         chunks = [

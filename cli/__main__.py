@@ -1,0 +1,7 @@
+"""`python -m glimpse.cli` is `glimpse`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

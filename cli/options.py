@@ -1,0 +1,112 @@
+"""What the commands have in common: options, devices, and environments built from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, make_dataclass
+from typing import Any
+
+import gymnasium
+import torch
+
+from glimpse.batch import GlimpseBatch
+from glimpse.envs import ENVIRONMENTS, EnvConfig
+
+# Images looked at at once when a run is evaluated; the errors of a run are those of this number.
+EVALUATION_ROWS = 512
+
+# What a user may change about an environment. The rest is the learner's: copies, split, who judges.
+_OF_THE_LEARNER = {"copies", "split", "predict", "reward", "device"}
+ViewOptions = make_dataclass(
+    "ViewOptions",
+    [
+        (field.name, field.type | None, None)  # type: ignore[operator]
+        for field in fields(EnvConfig)
+        if field.name not in _OF_THE_LEARNER
+    ],
+    namespace={
+        "__doc__": (EnvConfig.__doc__ or "").replace(
+            "The options of an environment: what `gymnasium.make` takes beside the id.",
+            "What the environment shows and how; by default what belongs to its name.",
+        )
+    },
+    kw_only=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """The run.
+
+    Attributes:
+        env: Id of the environment (`glimpse list` shows them), or MODULE:ID to import it first.
+        run: Folder for the results, which must be new; by default one named after agent,
+            environment and time in the folder runs.
+        device: auto, cpu or cuda; auto is cuda where there is one.
+        threads: CPU threads to compute with; networks of this size gain nothing from more.
+        log_every: Steps that each row of metrics.csv covers.
+    """
+
+    env: str = "glimpse/Digits-v0"
+    run: str | None = None
+    device: str = "auto"
+    threads: int = 1
+    log_every: int = 50
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of a name.
+
+    Raises:
+        ValueError: There is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.split(":")[0]
+    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+        known = "auto, cpu, cuda" if torch.cuda.is_available() else "auto or cpu (no CUDA here)"
+        raise ValueError(f"`device` must be {known}, got {name!r}: choose one")
+    return torch.device(name)
+
+
+def make_core(
+    env: str, view: Mapping[str, Any], rows: int, device: torch.device, **learner: Any
+) -> GlimpseBatch:
+    """Return the engine of a registered environment.
+
+    Args:
+        env: Its id.
+        view: Options that differ from its own.
+        rows: How many images at once.
+        device: Where.
+        learner: Options that are the learner's: `copies`, `split`.
+
+    Raises:
+        ValueError: There is no such environment, or it has no engine of ours.
+    """
+    try:
+        made = gymnasium.make_vec(
+            env,
+            num_envs=rows,
+            vectorization_mode="vector_entry_point",
+            device=str(device),
+            **view,
+            **learner,
+        )
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(
+            f"`env` must be one of {', '.join(ENVIRONMENTS)} or registered, got {env!r} "
+            f"({reason}): check the spelling, or name the module that registers it: MODULE:ID"
+        ) from error
+    core = getattr(made.unwrapped, "core", None)
+    if not isinstance(core, GlimpseBatch):
+        raise ValueError(
+            f"`env` must be an environment of Glimpse, got {env!r}, which shows no images: "
+            f"choose one of {', '.join(ENVIRONMENTS)}"
+        )
+    return core
+
+
+def given(options: Mapping[str, Any], names: object) -> dict[str, Any]:
+    """Return those of the options that are named and not None."""
+    wanted = {field.name for field in fields(names)}  # type: ignore[arg-type]
+    return {name: value for name, value in options.items() if name in wanted and value is not None}

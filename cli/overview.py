@@ -1,0 +1,34 @@
+"""`glimpse list`: environments, agents and image sets."""
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.table import Table
+
+from glimpse.agents import AGENTS
+from glimpse.catalogue import image_names
+from glimpse.envs import ENVIRONMENTS
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what `glimpse list` takes: nothing."""
+
+
+def run(options: Namespace) -> int:
+    """Print the tables; return the exit code."""
+    environments = {
+        name: ", ".join(f"{option}={value}" for option, value in view.items())
+        or "your own: --images NAME or FOLDER"
+        for name, view in ENVIRONMENTS.items()
+    }
+    agents = {name: entry.summary for name, entry in AGENTS.items()}
+    console = Console()
+    for title, rows in (
+        ("environments", environments),
+        ("agents", agents),
+        ("image sets", image_names()),
+    ):
+        table = Table(title=title, title_justify="left", show_header=False, box=None)
+        for name, what in rows.items():
+            table.add_row(name, what)
+        console.print(table)
+    return 0

@@ -1,0 +1,47 @@
+"""`glimpse predict`: what a trained agent says of image files."""
+
+from io import BytesIO
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from glimpse.agents import load
+from glimpse.drawing import Look, contact_sheet
+from glimpse.folder import load_image
+from glimpse.run_folder import write_atomically
+
+from .options import find_device
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what `glimpse predict` takes."""
+    parser.add_argument("folder", metavar="RUN", type=str, help="folder that training printed")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=str, help="image files")
+    parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--seed", type=int, default=0, help="of the first locations")
+    parser.add_argument("--out", type=str, help="draw the fixations into this PNG file")
+
+
+def run(options: Namespace) -> int:
+    """Predict; return the exit code."""
+    agent = load(options.folder, device=find_device(options.device))
+    looks = []
+    for path in options.images:
+        image = load_image(path, channels=agent.channels)
+        probabilities, locations = agent.predict(image[None], seed=options.seed)
+        looks.append(Look(image, locations[0], probabilities[0], agent.classes, target=None))
+        best = int(probabilities[0, -1].argmax())
+        print(f"{path}: {agent.classes[best]} ({100 * float(probabilities[0, -1, best]):.1f} %)")
+        for number, row in enumerate(probabilities[0], start=1):
+            x, y = locations[0, number - 1].tolist()
+            believed = agent.classes[int(row.argmax())]
+            print(
+                f"  glimpse {number} at ({x:+.2f}, {y:+.2f}): "
+                f"{believed} ({100 * float(row.max()):.1f} %)"
+            )
+    if options.out is not None:
+        content = BytesIO()
+        contact_sheet(looks, agent.eye.sensor).save(content, "PNG")
+        write_atomically(Path(options.out), content.getvalue())
+        print(f"drawn: {options.out}")
+    return 0

@@ -1,0 +1,155 @@
+"""`glimpse train`: train an agent, or go on with an interrupted run."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import torch
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from rich.console import Console
+
+from glimpse.agents import AGENTS, Agent, load, save
+from glimpse.batch import GlimpseBatch
+from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
+from glimpse.drawing import contact_sheet
+from glimpse.loop import Callback, Learner, Progress, every, train
+from glimpse.run_folder import RunFolder
+
+from .options import EVALUATION_ROWS, RunOptions, ViewOptions, find_device, given, make_core
+from .report import print_evaluation
+
+# The exit code of a run that Ctrl-C ended, as shells have it.
+INTERRUPTED = 130
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add what `glimpse train` takes; the parser must belong to its command already."""
+    parser.add_argument(
+        "--resume", metavar="RUN", type=str, help="go on with the run in this folder"
+    )
+    agents = parser.add_subcommands(required=False, dest="agent")
+    for name, entry in AGENTS.items():
+        options = ArgumentParser(description=f"{name}: {entry.summary}.", exit_on_error=False)
+        options.add_argument(
+            "--config", action=ActionConfigFile, help="take options from a run's config.yaml"
+        )
+        options.add_class_arguments(RunOptions)
+        options.add_class_arguments(entry.config)
+        options.add_class_arguments(ViewOptions)
+        agents.add_subcommand(name, options, help=entry.summary)
+
+
+def run(options: Namespace) -> int:
+    """Train; return the exit code."""
+    if options.resume is not None:
+        if options.agent is not None:
+            raise ValueError("`--resume` must stand alone, got an agent too: leave one out")
+        return _resume(options.resume)
+    if options.agent is None:
+        raise ValueError(f"an agent must be named, got none: add one of {', '.join(AGENTS)}")
+    return _begin(options.agent, options[options.agent].as_dict())
+
+
+def _begin(name: str, options: Mapping[str, Any]) -> int:
+    run_options = RunOptions(**given(options, RunOptions))
+    config = AGENTS[name].config(**given(options, AGENTS[name].config))
+    view = given(options, ViewOptions)
+    torch.set_num_threads(run_options.threads)
+    device = find_device(run_options.device)
+    cores = _cores(run_options.env, view, config, device)
+    agent = Agent.for_batch(config, cores[0])
+    time = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    place = run_options.run or f"runs/{name}-{run_options.env.split('/')[-1]}-{time}"
+    folder = RunFolder.create(place)
+    kept = {key: value for key, value in asdict(run_options).items() if key != "run"}
+    folder.write_config({**kept, **_plain(view), **asdict(config)})
+    save(agent, name, folder)
+    return _train(name, agent, cores, folder, run_options, start=0)
+
+
+def _resume(path: str) -> int:
+    folder = RunFolder.open(path)
+    stored, name = folder.read_config(), folder.read_json("agent.json").get("agent")
+    if name not in AGENTS:
+        raise ValueError(
+            f"{folder.path / 'agent.json'} must name an agent, got {name!r}: restore it"
+        )
+    run_options = RunOptions(**given(stored, RunOptions))
+    torch.set_num_threads(run_options.threads)
+    device = find_device(run_options.device)
+    agent = load(path, device=device)
+    cores = _cores(run_options.env, given(stored, ViewOptions), agent.config, device)
+    start = int(folder.read_checkpoint().get("step", 0))
+    return _train(name, agent, cores, folder, run_options, start=start)
+
+
+def _cores(
+    env: str, view: Mapping[str, Any], config: Any, device: torch.device
+) -> tuple[GlimpseBatch, GlimpseBatch]:
+    """Return what is looked at in training and what is looked at in evaluation."""
+    rows = config.batch * config.copies
+    return (
+        make_core(env, view, rows, device, copies=config.copies),
+        make_core(env, view, EVALUATION_ROWS, device),
+    )
+
+
+def _train(
+    name: str,
+    agent: Agent,
+    cores: tuple[GlimpseBatch, GlimpseBatch],
+    folder: RunFolder,
+    options: RunOptions,
+    *,
+    start: int,
+) -> int:
+    core, judge = cores
+    learner: Learner = AGENTS[name].learner(agent.config, core, agent.model)
+    if start:
+        learner.load_state_dict(folder.read_checkpoint()["learner"])
+    steps = agent.config.steps
+    checkpoint = Checkpoint(folder)
+
+    def keep(progress: Progress) -> None:
+        save(agent, name, folder)
+        checkpoint(progress)
+
+    with ProgressBar() as bar, Log(folder, options.log_every, start=start) as log:
+        with StopOnInterrupt() as stop:
+
+            def validate() -> dict[str, float]:
+                rate = agent.evaluate(judge, "validation").mean[-1]
+                return {"validation error %": rate.percent}
+
+            def draw(progress: Progress) -> None:
+                looks = agent.looks(judge, "validation", 4)
+                log.picture("fixations", contact_sheet(looks, judge.eye.sensor), progress.step)
+
+            callbacks: list[Callback] = [every(max(steps // 20, 1), keep), bar, stop]
+            if len(judge.images.splits.get("validation", ())):
+                often = max(steps // 20, 1)
+                callbacks[:0] = [
+                    every(often, Validate(validate, log.note, bar.note)),
+                    every(often * 5, draw),
+                ]
+            progress = train(learner, steps, [*callbacks, log], start=start)
+    keep(progress)
+    if progress.step < steps:
+        print(f"interrupted after {progress.step} of {steps} steps; go on with:", file=sys.stderr)
+        print(f"  glimpse train --resume {folder.path}")
+        return INTERRUPTED
+    split = "test" if len(judge.images.splits.get("test", ())) else "train"
+    with Console(stderr=True).status("evaluating"):
+        evaluation = agent.evaluate(judge, split)
+    folder.write_json("evaluation.json", print_evaluation(evaluation, split))
+    print(f"run: {folder.path}")
+    return 0
+
+
+def _plain(view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as YAML has them."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in view.items()
+    }
