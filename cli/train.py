@@ -7,7 +7,11 @@ from datetime import datetime
 from typing import Any
 
 import torch
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import (
+    ActionConfigFile,  # type: ignore[attr-defined]  # not in its __all__
+    ArgumentParser,
+    Namespace,
+)
 from rich.console import Console
 
 from glimpse.agents import AGENTS, Agent, load, save
@@ -71,15 +75,12 @@ def _begin(name: str, options: Mapping[str, Any]) -> int:
 
 def _resume(path: str) -> int:
     folder = RunFolder.open(path)
-    stored, name = folder.read_config(), folder.read_json("agent.json").get("agent")
-    if name not in AGENTS:
-        raise ValueError(
-            f"{folder.path / 'agent.json'} must name an agent, got {name!r}: restore it"
-        )
+    stored = folder.read_config()
     run_options = RunOptions(**given(stored, RunOptions))
     torch.set_num_threads(run_options.threads)
     device = find_device(run_options.device)
     agent = load(path, device=device)
+    name = str(folder.read_json("agent.json")["agent"])
     cores = _cores(run_options.env, given(stored, ViewOptions), agent.config, device)
     start = int(folder.read_checkpoint().get("step", 0))
     return _train(name, agent, cores, folder, run_options, start=start)
@@ -116,25 +117,25 @@ def _train(
         save(agent, name, folder)
         checkpoint(progress)
 
-    with ProgressBar() as bar, Log(folder, options.log_every, start=start) as log:
-        with StopOnInterrupt() as stop:
+    def validate() -> dict[str, float]:
+        return {"validation error %": agent.evaluate(judge, "validation").mean[-1].percent}
 
-            def validate() -> dict[str, float]:
-                rate = agent.evaluate(judge, "validation").mean[-1]
-                return {"validation error %": rate.percent}
+    with (
+        ProgressBar() as bar,
+        Log(folder, options.log_every, start=start) as log,
+        StopOnInterrupt() as stop,
+    ):
 
-            def draw(progress: Progress) -> None:
-                looks = agent.looks(judge, "validation", 4)
-                log.picture("fixations", contact_sheet(looks, judge.eye.sensor), progress.step)
+        def draw(progress: Progress) -> None:
+            looks = agent.looks(judge, "validation", 4)
+            log.picture("fixations", contact_sheet(looks, judge.eye.sensor), progress.step)
 
-            callbacks: list[Callback] = [every(max(steps // 20, 1), keep), bar, stop]
-            if len(judge.images.splits.get("validation", ())):
-                often = max(steps // 20, 1)
-                callbacks[:0] = [
-                    every(often, Validate(validate, log.note, bar.note)),
-                    every(often * 5, draw),
-                ]
-            progress = train(learner, steps, [*callbacks, log], start=start)
+        often = max(steps // 20, 1)
+        callbacks: list[Callback] = [every(often, keep), bar, stop, log]
+        if len(judge.images.splits.get("validation", ())):
+            watch = Validate(validate, log.note, bar.note)
+            callbacks = [every(often, watch), every(5 * often, draw), *callbacks]
+        progress = train(learner, steps, callbacks, start=start)
     keep(progress)
     if progress.step < steps:
         print(f"interrupted after {progress.step} of {steps} steps; go on with:", file=sys.stderr)
