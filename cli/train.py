@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import torch
-from jsonargparse import (
-    ActionConfigFile,  # type: ignore[attr-defined]  # not in its __all__
+from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is not in its __all__
+    ActionConfigFile,
     ArgumentParser,
     Namespace,
 )

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from .checks import check_count
 from .loop import Progress
 from .run_folder import RunFolder
 
@@ -59,7 +60,7 @@ class ProgressBar:
 class Log:
     """Write the means of what was logged into `metrics.csv` and for TensorBoard.
 
-    Called after every step, it writes after every `count` steps and after the last.
+    Called after every step, it writes after every `count` steps and when it is closed.
 
     Args:
         run: Where.
@@ -71,8 +72,9 @@ class Log:
         # Seconds to import, and nothing that evaluates or predicts needs it.
         from torch.utils.tensorboard import SummaryWriter
 
+        check_count(1, log_every=count)
         run.forget_metrics_after(start)
-        self._run, self._count = run, count
+        self._run, self._count, self._step = run, count, start
         self._writer = SummaryWriter(str(run.path), purge_step=start + 1 if start else None)
         self._sums: dict[str, float] = {}
         self._steps = 0
@@ -83,20 +85,25 @@ class Log:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close the file for TensorBoard."""
+        """Write what is left and close the file for TensorBoard."""
+        if self._steps:
+            self._write()
         self._writer.close()
 
     def __call__(self, progress: Progress) -> None:
         """Count the step in, and write a row if it is time."""
+        self._step = progress.step
+        self._steps += 1
         for name, value in progress.metrics.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
-        self._steps += 1
-        if progress.step % self._count and progress.step != progress.steps:
-            return
+        if progress.step % self._count == 0:
+            self._write()
+
+    def _write(self) -> None:
         row = {name: value / self._steps for name, value in self._sums.items()} | self._notes
-        self._run.append_metrics(progress.step, row)
+        self._run.append_metrics(self._step, row)
         for name, value in row.items():
-            self._writer.add_scalar(name, value, progress.step)
+            self._writer.add_scalar(name, value, self._step)
         self._sums, self._notes, self._steps = {}, {}, 0
 
     def note(self, metrics: Mapping[str, float]) -> None:
