@@ -177,7 +177,7 @@ class Agent:
         batch = GlimpseBatch(shown.to(device), self.eye, min(count, _ROWS), split="test")
         passes = list(self._sweep(batch, "test", seed=seed))
         return Prediction(
-            torch.cat([rollout.scores.softmax(dim=-1) for rollout, _ in passes]),
+            torch.cat([rollout.log_probs.exp() for rollout, _ in passes]),
             torch.cat([locations for _, locations in passes]),
         )
 
@@ -192,7 +192,7 @@ class Agent:
         results = []
         for sampled in (False, True):
             passes = self._sweep(batch, split, seed=seed, sampled=sampled)
-            right = [batch.task.correct(rollout.scores, rollout.target) for rollout, _ in passes]
+            right = [batch.task.correct(rollout.log_probs, rollout.target) for rollout, _ in passes]
             results.append(error_rates(torch.cat(right)))
         return Evaluation(*results)
 
@@ -205,7 +205,7 @@ class Agent:
             Look(
                 image=batch.pixels(row),
                 locations=batch.sensed[row],
-                probabilities=rollout.scores[row].softmax(dim=-1),
+                probabilities=rollout.log_probs[row].exp(),
                 classes=self.classes,
                 target=int(rollout.target[row]),
             )

@@ -65,7 +65,7 @@ def control(
     """Return a learner that is taught to answer, and not where to look."""
 
     def loss(rollout: Rollout) -> Losses:
-        loss_t = batch.task.loss(rollout.scores, rollout.target)
+        loss_t = batch.task.loss(rollout.log_probs, rollout.target)
         return {"answer loss": answer_loss(loss_t, config.early)}
 
     return EpisodeLearner(config, batch, model, loss)

@@ -39,11 +39,11 @@ class TrainingConfig(ABC):
         seed: Of weights, images and locations; the same seed gives the same run.
     """
 
-    steps: int = 5000
+    steps: int = 4000
     batch: int = 128
     copies: int = 1
     learning_rate: float = 2e-3
-    early: float = 0.3
+    early: float = 1.0
     clip: float = 5.0
     core: Literal["lstm", "relu"] = "lstm"
     hidden: int = 256
@@ -131,7 +131,11 @@ class EpisodeLearner:
         self._optimiser.step()
         self._schedule.step()
         self._step += 1
-        right = self.batch.task.correct(rollout.scores[:, -1:], rollout.target).float().mean()
+        right = (
+            self.batch.task.correct(rollout.log_probs.detach()[:, -1:], rollout.target)
+            .float()
+            .mean()
+        )
         metrics = {**losses, "train error %": 100 * (1 - right)}
         values = torch.stack([value.detach() for value in metrics.values()]).tolist()
         return dict(zip(metrics, values, strict=True))

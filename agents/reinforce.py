@@ -54,11 +54,10 @@ def reinforce(
     policy, task = config.policy, batch.task
 
     def loss(rollout: Rollout) -> Losses:
-        log_probs = task.log_probs(rollout.scores.detach())
-        reward = REWARDS[config.reward](log_probs, rollout.target)
+        reward = REWARDS[config.reward](rollout.log_probs.detach(), rollout.target)
         returns = returns_to_go(reward, rollout.actions.shape[1])
         losses = {
-            "answer loss": answer_loss(task.loss(rollout.scores, rollout.target), config.early)
+            "answer loss": answer_loss(task.loss(rollout.log_probs, rollout.target), config.early)
         }
         if rollout.actions.shape[1]:
             log_prob = policy.log_prob(rollout.actions, rollout.means)

@@ -23,14 +23,14 @@ class Rollout(NamedTuple):
     """What happened in a batch of episodes.
 
     Attributes:
-        scores: Of the classes, after each glimpse.
+        log_probs: Of the classes, after each glimpse.
         means: Of the locations chosen.
         actions: The locations chosen, as they were drawn, unclipped.
         values: What the baseline expected before each of them.
         target: The classes.
     """
 
-    scores: Float[Tensor, "B T n"]
+    log_probs: Float[Tensor, "B T n"]
     means: Float[Tensor, "B A 2"]
     actions: Float[Tensor, "B A 2"]
     values: Float[Tensor, "B A"]
@@ -66,22 +66,30 @@ def roll_out(
         )
     glimpses, choices = batch.eye.glimpses, batch.eye.actions
     state = model.initial(observation)
-    hidden, means, actions = [], [], []
+    hidden, actions = [], []
     for _ in range(choices):
         state = model(observation, state)
-        mean = model.locator(state[0].detach()).float()
-        action = choose(mean).detach()
         hidden.append(state[0])
-        means.append(mean)
-        actions.append(action)
-        observation = batch.step(action)[0]
+        with torch.no_grad():
+            actions.append(choose(_mean(model, state[0])))
+        observation = batch.step(actions[-1])[0]
     hidden.append(model(observation, state)[0])
     seen = torch.stack(hidden, dim=1)  # (B, A + 1, D)
-    empty = seen.new_zeros(len(target), 0, 2, dtype=torch.float32)
+    acting = seen[:, :choices].detach()
     return Rollout(
-        scores=model.classifier(seen[:, -glimpses:]).float(),
-        means=torch.stack(means, dim=1) if means else empty,
-        actions=torch.stack(actions, dim=1) if actions else empty,
-        values=model.baseline(seen[:, :choices].detach())[..., 0].float(),
+        log_probs=batch.task.log_probs(model.classifier(seen[:, -glimpses:]).float()),
+        # Once more, for the gradient: one large product is faster than one for each glimpse.
+        means=_mean(model, acting),
+        actions=torch.stack(actions, dim=1)
+        if actions
+        else acting.new_zeros(len(target), 0, 2).float(),
+        values=model.baseline(acting)[..., 0].float(),
         target=target,
     )
+
+
+def _mean(model: RecurrentAttention, hidden: Float[Tensor, "... D"]) -> Float[Tensor, "... 2"]:
+    """Return the mean location in full precision: bfloat16 would be pixels off on a large image."""
+    with torch.autocast(hidden.device.type, enabled=False):
+        mean: Tensor = model.locator(hidden.float())
+    return mean

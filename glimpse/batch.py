@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from .checks import check_count, check_name, check_shape
 from .coordinates import action_scale
-from .draws import Draws, Seed
+from .draws import Draws, Seed, row_seeds
 from .eye import Eye
 from .image_set import SPLITS, ImageSource
 from .rewards import REWARDS
@@ -55,8 +55,17 @@ class GlimpseBatch:
             divided into copies.
     """
 
-    _canvases: Prepared  # of every row, where images are drawn anew
-    _glimpse: Tensor  # (B, K, C, s, s), what every row saw last
+    # What every row is about: the target (B,), steps taken (B,), glimpses taken (B,), location
+    # (B, 2), locations so far (B, T, 2), answers so far (B, T, n), whole image (B, C, c, c) and,
+    # where images are drawn anew, its table.
+    _target: Tensor
+    _steps: Tensor
+    _count: Tensor
+    _location: Tensor
+    _trail: Tensor
+    _answers: Tensor
+    _context: Tensor
+    _canvases: Prepared
 
     def __init__(
         self,
@@ -121,26 +130,24 @@ class GlimpseBatch:
                 as rows.
         """
         indices, mask = self._checked_options(dict(options or {}))
+        rows = self._draws.rows if mask is not None else self.rows
+        rows = rows if indices is None else len(indices) * self.copies
+        seeds = row_seeds(seed, rows, self.device)
         if mask is None:
-            rows = self.rows if indices is None else len(indices) * self.copies
             if rows != self._draws.rows:
                 self._allot(rows)
             which = torch.arange(rows, device=self.device)
         else:
             which = mask.nonzero()[:, 0]
-        self._draws.begin(which, seed, indices)
+        self._draws.begin(which, seeds, indices)
         self._target = self._draws.target
         self._show(which)
         self._steps[which] = 0
-        self._count[which] = 0
-        self._trail[which] = torch.nan
+        self._count[which] = 0 if self.eye.first == "agent" else 1
         self._location[which] = 0
         if self.eye.first == "random":
             self._location[which] = self._draws.first_locations(which)
-        if self.eye.first == "agent":
-            self._glimpse = self._glimpse.index_fill(0, which, 0)
-        else:
-            self._look(which)
+        self._trail[which] = torch.nan
         return self._observe(), {"target": self._target.clone()}
 
     def step(
@@ -163,11 +170,12 @@ class GlimpseBatch:
         over = self._over()
         reward = torch.zeros(len(action), device=self.device)
         if answer is not None:
-            reward = self._judge(answer).masked_fill(over, 0)
-        self._steps += (~over).long()
-        looking = (~over & (self._count < self.eye.glimpses)).nonzero()[:, 0]
-        self._location[looking] = action[looking].float().clamp(-1, 1)
-        self._look(looking)
+            reward = self._judge(answer.detach()).masked_fill(over, 0)
+        looking = ~over & (self._count < self.eye.glimpses)
+        target = action.detach().float().clamp(-1, 1)
+        self._location = torch.where(looking[:, None], target, self._location)
+        self._count += looking
+        self._steps += ~over
         over = self._over()
         info = {"target": self._target.clone()}
         return self._observe(), reward, over, torch.zeros_like(over), info
@@ -180,12 +188,15 @@ class GlimpseBatch:
         What is random in an image's episode depends on its index and the seed, not on the batch.
 
         Raises:
-            ValueError: There is no such split.
+            ValueError: There is no such split, or no image in it.
         """
         split = split or self.split
         check_name("split", split, SPLITS)
         copy = torch.arange(self.copies, device=self.device)
-        for part in torch.split(self.images.splits[split], self.rows // self.copies):
+        pool = self.images.splits.get(split)
+        if pool is None or len(pool) == 0:
+            raise ValueError(f"split {split!r} must hold images, got none: choose another split")
+        for part in torch.split(pool, self.rows // self.copies):
             seeds = seed + part[:, None] + copy * len(self.images.targets)
             yield self.reset(seed=seeds.flatten(), options={"indices": part})
 
@@ -199,15 +210,25 @@ class GlimpseBatch:
                 "leave it out"
             )
         if mask is not None:
-            mask = torch.as_tensor(mask, dtype=torch.bool, device=self.device)
+            mask = torch.as_tensor(mask, device=self.device)
             rows = self._draws.rows
-            if mask.shape != (rows,) or rows == 0:
+            if mask.shape != (rows,) or rows == 0 or mask.dtype != torch.bool:
                 raise ValueError(
-                    f"`reset_mask` must be ({rows},), got {tuple(mask.shape)}: "
-                    "reset all rows once, then give one truth value for each"
+                    f"`reset_mask` must be ({rows},) of bool, got {tuple(mask.shape)} of "
+                    f"{mask.dtype}: reset all rows once, then give one truth value for each"
+                )
+            shared = mask.view(-1, self.copies)
+            if not bool((shared == shared[:, :1]).all()):
+                raise ValueError(
+                    f"`reset_mask` must hold for all copies={self.copies} of an image, got some: "
+                    "reset them together"
                 )
         if indices is not None:
-            indices = torch.as_tensor(indices, dtype=torch.int64, device=self.device)
+            indices = torch.as_tensor(indices, device=self.device)
+            if indices.is_floating_point() or indices.dtype == torch.bool:
+                raise ValueError(
+                    f"`indices` must be whole numbers, got {indices.dtype}: use torch.nonzero(mask)"
+                )
             groups = None if mask is None else self._draws.rows // self.copies
             count = len(self.images.targets)
             if indices.ndim != 1 or len(indices) == 0 or groups not in (None, len(indices)):
@@ -220,7 +241,7 @@ class GlimpseBatch:
                     f"`indices` must be in [0, {count}), got {int(indices.min())} to "
                     f"{int(indices.max())}: name images that are there"
                 )
-        return indices, mask
+        return indices if indices is None else indices.long(), mask
 
     def _check(self, action: Float[Tensor, "B 2"], answer: Float[Tensor, "B n"] | None) -> None:
         rows = self._draws.rows
@@ -245,18 +266,18 @@ class GlimpseBatch:
                 f"{rows} {self.task.scores}",
                 mend="give one number for each class",
             )
-            if bool(answer.isnan().any()):
-                raise ValueError("`answer` must be numbers, got NaN: look for a diverged network")
+            if not bool(answer.isfinite().all()):
+                raise ValueError(
+                    "`answer` must be finite, got NaN or infinity: use log_softmax of scores"
+                )
 
     def _allot(self, rows: int) -> None:
         self._draws.allot(rows)
         whole = torch.zeros(rows, dtype=torch.int64, device=self.device)
         self._target, self._steps, self._count = whole, whole.clone(), whole.clone()
-        glimpses, sensor = self.eye.glimpses, self.eye.sensor
-        channels, size = self.images.shape[0], sensor.size
+        glimpses, channels = self.eye.glimpses, self.images.shape[0]
         self._location = torch.zeros(rows, 2, device=self.device)
         self._trail = self._location.new_zeros(rows, glimpses, 2)
-        self._glimpse = self._location.new_zeros(rows, sensor.scales, channels, size, size)
         self._answers = self._location.new_zeros(rows, glimpses, self.task.scores)
         side = self.eye.context or 0
         self._context = self._location.new_zeros(rows, channels, side, side)
@@ -277,27 +298,22 @@ class GlimpseBatch:
                 self._canvases.table[which] = fresh.table
                 self._canvases.mean[which] = fresh.mean
 
-    def _look(self, which: Int64[Tensor, "R"]) -> None:
-        """Take the next glimpse of these rows, at their locations."""
-        if len(which) == 0:
-            self._glimpse = self._glimpse.clone()  # results never share memory
-            return
-        self._trail[which, self._count[which]] = self._location[which]
-        self._count[which] += 1
-        if self._tables is None:
-            prepared, index = self._canvases, which
-        else:
-            prepared, index = self._tables, self._draws.index[which]
-        location = self._location[which] * self._scale
-        glimpse = self.eye.sensor.read(prepared, index, location)
-        if len(which) == len(self._glimpse):
-            self._glimpse = glimpse
-        else:
-            self._glimpse = self._glimpse.index_copy(0, which, glimpse)
-
     def _observe(self) -> Observation:
+        """Look with every row; a row that has not moved sees the same again."""
+        rows = torch.arange(len(self._count), device=self.device)
+        seen = (self._count > 0)[:, None]
+        self._trail[rows, (self._count - 1).clamp(min=0)] = torch.where(
+            seen, self._location, torch.nan
+        )
+        if self._tables is None:
+            prepared, index = self._canvases, rows
+        else:
+            prepared, index = self._tables, self._draws.index
+        glimpse = self.eye.sensor.read(prepared, index, self._location * self._scale)
+        if self.eye.first == "agent":
+            glimpse = glimpse * seen[..., None, None, None]
         observation = {
-            "glimpse": self._glimpse,
+            "glimpse": glimpse,
             "location": self._location.clone(),
             "step": self._count[:, None].float(),
         }

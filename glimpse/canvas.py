@@ -72,6 +72,10 @@ class OnCanvas:
                 f"`canvas` must hold images of {height}x{width}, got {canvas.height}x"
                 f"{canvas.width}: choose a larger one"
             )
+        if canvas.pieces and len(self.base.splits.get("train", ())) == 0:
+            raise ValueError(
+                "`pieces` must come from training images, got none: name some in splits['train']"
+            )
         if canvas.pieces and canvas.piece > min(height, width):
             raise ValueError(
                 f"`piece` must fit into images of {height}x{width}, got {canvas.piece}: "

@@ -63,7 +63,7 @@ def find_images(
         found = _mnist(mnist_root(data_root))
     elif images in _registered:
         found = _registered[images]()
-    elif Path(images).is_dir():
+    elif images and Path(images).is_dir():
         found = _folder(Path(images).resolve(), image_size and (image_size[0], image_size[1]))
     else:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -53,10 +54,11 @@ def check_images(images: Tensor) -> None:
             f"`images` must be uint8 or float in [0, 1], got {images.dtype}: convert them"
         )
     low, high = (float(bound) for bound in images.aminmax())
-    if math.isnan(low + high):
-        number = int(images.isnan().flatten(1).any(dim=1).nonzero()[0])
+    if not (math.isfinite(low) and math.isfinite(high)):
+        number = int((~images.isfinite()).flatten(1).any(dim=1).nonzero()[0])
         raise ValueError(
-            f"`images` must be numbers, got NaN in image {number}: leave it out or mend it"
+            f"`images` must be finite, got NaN or infinity in image {number}: "
+            "leave it out or mend it"
         )
     if low < 0 or high > 1:
         raise ValueError(
@@ -84,7 +86,7 @@ def check_count(least: int, **values: int) -> None:
         ValueError: A value is too small or a fraction.
     """
     for name, value in values.items():
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
             raise ValueError(
                 f"`{name}` must be a whole number from {least}, got {value!r}: choose another"
             )

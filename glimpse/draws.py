@@ -58,17 +58,19 @@ class Draws:
         return self._images.targets[self.index]
 
     def begin(
-        self, which: Int64[Tensor, "R"], seed: Seed, indices: Int64[Tensor, "G"] | None
+        self,
+        which: Int64[Tensor, "R"],
+        seeds: Int64[Tensor, "B"] | None,
+        indices: Int64[Tensor, "G"] | None,
     ) -> None:
         """Draw the images of the rows `which`, or take those of `indices`, one a group of copies.
 
-        Raises:
-            ValueError: There are not as many seeds as rows.
+        With seeds, those of all rows, episodes begin with the first; without, the next follows.
         """
-        if seed is None:
+        if seeds is None:
             self._episode[which] += 1
         else:
-            self._seeds[which] = self._row_seeds(seed)[which]
+            self._seeds[which] = seeds[which]
             self._episode[which] = 0
         leader = which - which % self._copies
         keys = keys_of(self._seeds[leader], self._episode[which])
@@ -84,14 +86,27 @@ class Draws:
         keys = keys_of(self._seeds[which], self._episode[which])
         return (uniform(keys_of(keys, _LOCATION), 2) * 2 - 1).float()
 
-    def _row_seeds(self, seed: int | Sequence[int] | Int64[Tensor, "B"]) -> Int64[Tensor, "B"]:
-        device = self._seeds.device
-        if isinstance(seed, int):
-            return torch.arange(self.rows, device=device) + seed
-        seeds = torch.as_tensor(seed, dtype=torch.int64, device=device)
-        if seeds.shape != (self.rows,):
+
+def row_seeds(seed: Seed, rows: int, device: torch.device) -> Int64[Tensor, "B"] | None:
+    """Return the seed of every row: `seed + b`, or its own of a sequence; None stays None.
+
+    Raises:
+        ValueError: There are not as many seeds as rows, or they are not in [0, 2**63).
+    """
+    if seed is None:
+        return None
+    if isinstance(seed, int | np.integer):
+        if not 0 <= int(seed) < 2**63 - rows:
+            raise ValueError(f"`seed` must be in [0, 2**63), got {seed}: choose another")
+        return torch.arange(rows, device=device) + int(seed)
+    if not isinstance(seed, Tensor):
+        if not all(isinstance(one, int | np.integer) and 0 <= int(one) < 2**63 for one in seed):
             raise ValueError(
-                f"`seed` must be one number or {self.rows}, got {tuple(seeds.shape)}: "
-                "give one for each row"
+                f"`seed` must be whole numbers in [0, 2**63), got {list(seed)[:4]}: choose others"
             )
-        return seeds
+        seed = torch.tensor([int(one) for one in seed])
+    if seed.shape != (rows,):
+        raise ValueError(
+            f"`seed` must be one number or {rows}, got {tuple(seed.shape)}: give one for each row"
+        )
+    return seed.to(device=device, dtype=torch.int64)

@@ -14,7 +14,8 @@ from torch import Tensor
 from .image_set import SPLITS, ImageSet
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-_GREY = ("1", "L", "LA")
+_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B")
+_GREY = ("1", "L", "LA", *_SIXTEEN_BITS)
 
 
 def load_folder(root: str | Path, *, size: tuple[int, int] | None = None) -> ImageSet:
@@ -68,6 +69,10 @@ def load_image(
     """
     with _open(path) as image:
         try:
+            if image.mode in _SIXTEEN_BITS:  # Pillow would clip them at 255
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            elif image.mode in ("I", "F"):
+                raise ValueError(f"mode {image.mode} has no fixed white, give 8 or 16 bits")
             picture = image.convert("L" if channels == 1 else "RGB")
         except (OSError, SyntaxError, ValueError) as error:
             raise _unreadable(path, error) from error
@@ -78,7 +83,11 @@ def load_image(
 
 
 def _files(root: Path) -> list[Path]:
-    return sorted(file for file in root.glob("*/*") if file.suffix.lower() in _SUFFIXES)
+    return sorted(
+        file
+        for file in root.glob("[!.]*/[!.]*")
+        if file.suffix.lower() in _SUFFIXES and file.is_file()
+    )
 
 
 def _read_all(files: list[Path], size: tuple[int, int] | None) -> UInt8[Tensor, "N C H W"]:

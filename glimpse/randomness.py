@@ -19,7 +19,7 @@ _SECOND = 0x94D049BB133111EB - 2**64
 
 
 def derive_seed(*numbers: int) -> int:
-    """Return a seed in [0, 2**63) for these whole numbers in [0, 2**64), unlike any others'.
+    """Return a seed in [0, 2**62) for these whole numbers in [0, 2**64), unlike any others'.
 
     Example:
         >>> derive_seed(0, 1) == derive_seed(0, 1), derive_seed(0, 1) == derive_seed(1, 0)
@@ -27,7 +27,7 @@ def derive_seed(*numbers: int) -> int:
     """
     # SeedSequence pads with zeros and splits at 32 bits: without the count, (5,) would be (5, 0).
     words = [len(numbers), *(word for n in numbers for word in divmod(n, 2**32))]
-    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(2))
 
 
 def keys_of(seeds: Int64[Tensor, "B"], stream: int | Int64[Tensor, "B"]) -> Int64[Tensor, "B"]:

@@ -24,13 +24,13 @@ class Task(Protocol):
         ...
 
     def loss(
-        self, scores: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
+        self, log_probs: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
     ) -> Float[Tensor, "B T"]:
         """Return the loss of every prediction, differentiable, to be made small."""
         ...
 
     def correct(
-        self, scores: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
+        self, log_probs: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
     ) -> Bool[Tensor, "B T"]:
         """Return whether every prediction is right."""
         ...
@@ -56,16 +56,14 @@ class Classification:
         return F.log_softmax(scores, dim=-1)
 
     def loss(
-        self, scores: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
+        self, log_probs: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
     ) -> Float[Tensor, "B T"]:
-        """Return the cross-entropy, in nats."""
-        targets = target[:, None].expand(scores.shape[:2])
-        return F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view(
-            scores.shape[:2]
-        )
+        """Return the cross-entropy, -log p(target), in nats."""
+        chosen = target[:, None, None].expand(-1, log_probs.shape[1], 1)
+        return -log_probs.gather(2, chosen)[..., 0]
 
     def correct(
-        self, scores: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
+        self, log_probs: Float[Tensor, "B T n"], target: Int64[Tensor, "B"]
     ) -> Bool[Tensor, "B T"]:
-        """Return whether the highest score is the target's."""
-        return scores.argmax(dim=-1) == target[:, None]
+        """Return whether the most probable class is the target."""
+        return log_probs.argmax(dim=-1) == target[:, None]

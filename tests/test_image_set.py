@@ -1,0 +1,249 @@
+"""Image sets: what they hold, what they refuse and what they keep."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from glimpse import GlimpseSensor, ImageSet
+from glimpse.image_set import SPLITS, ImageSource, random_splits
+
+
+def _set(count: int = 20) -> ImageSet:
+    pixels = torch.arange(count * 2 * 3 * 4) % 256
+    images = pixels.view(count, 2, 3, 4).to(torch.uint8)
+    return ImageSet.from_arrays(images, [k % 5 for k in range(count)])
+
+
+def test_a_set_is_an_image_source() -> None:
+    assert isinstance(_set(), ImageSource)
+
+
+def test_shape_is_channels_height_width() -> None:
+    assert _set().shape == (2, 3, 4)
+
+
+def test_arrays_and_tensors_make_the_same_set() -> None:
+    images = np.arange(4 * 6, dtype=np.uint8).reshape(4, 1, 2, 3)
+    of_arrays = ImageSet.from_arrays(images, np.array([0, 2, 1, 0], dtype=np.uint8))
+    of_tensors = ImageSet.from_arrays(torch.from_numpy(images), torch.tensor([0, 2, 1, 0]))
+    of_lists = ImageSet.from_arrays(images, [0, 2, 1, 0])
+    for other in (of_tensors, of_lists):
+        assert torch.equal(of_arrays.images, other.images)
+        assert torch.equal(of_arrays.targets, other.targets)
+        assert of_arrays.classes == other.classes == ("0", "1", "2")
+    assert of_arrays.targets.dtype == torch.int64
+    assert of_arrays.images.dtype == torch.uint8
+
+
+def test_images_of_floats_stay_floats() -> None:
+    images = torch.rand(3, 1, 2, 2, dtype=torch.float64, generator=torch.manual_seed(0))
+    kept = ImageSet.from_arrays(images, [0, 0, 0]).images
+    assert kept.dtype == torch.float64
+    assert torch.equal(kept, images)
+
+
+def test_classes_and_splits_are_kept() -> None:
+    images = torch.zeros(4, 1, 2, 2, dtype=torch.uint8)
+    found = ImageSet.from_arrays(
+        images,
+        [0, 1, 1, 0],
+        classes=("cat", "dog", "unseen"),
+        splits={"train": range(2), "validation": np.array([3]), "test": torch.tensor([2])},
+    )
+    assert found.classes == ("cat", "dog", "unseen")
+    assert {name: index.tolist() for name, index in found.splits.items()} == {
+        "train": [0, 1],
+        "validation": [3],
+        "test": [2],
+    }
+    assert all(index.dtype == torch.int64 for index in found.splits.values())
+
+
+def test_a_split_may_be_empty() -> None:
+    images = torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
+    found = ImageSet.from_arrays(images, [0, 1], splits={"train": [0, 1], "test": []})
+    assert found.splits["test"].tolist() == []
+    assert found.splits["test"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 57])
+def test_random_splits_divide_everything_once(count: int) -> None:
+    splits = random_splits(count)
+    assert tuple(splits) == SPLITS
+    assert sorted(torch.cat(list(splits.values())).tolist()) == list(range(count))
+    assert len(splits["validation"]) == len(splits["test"]) == count // 10
+
+
+def test_a_seed_is_a_division() -> None:
+    first, again, other = random_splits(100), random_splits(100), random_splits(100, seed=1)
+    assert all(torch.equal(first[name], again[name]) for name in SPLITS)
+    assert not torch.equal(first["test"], other["test"])
+    assert first["test"].tolist() != list(range(10, 20))
+
+
+def test_the_default_division_is_that_of_random_splits() -> None:
+    found, wanted = _set().splits, random_splits(20)
+    assert all(torch.equal(found[name], wanted[name]) for name in SPLITS)
+
+
+def test_draw_returns_the_images_of_the_indices_whatever_the_keys() -> None:
+    images = _set()
+    index = torch.tensor([7, 0, 7])
+    drawn = images.draw(index, torch.tensor([1, 2, 3]))
+    assert torch.equal(drawn, images.images[[7, 0, 7]])
+    assert torch.equal(drawn, images.draw(index, torch.tensor([4, 5, 6])))
+
+
+def test_drawn_images_share_no_memory_with_the_set() -> None:
+    images = _set()
+    before = images.images.clone()
+    images.draw(torch.tensor([0, 1]), torch.tensor([0, 0])).fill_(9)
+    assert torch.equal(images.images, before)
+
+
+def test_prepared_is_what_the_sensor_prepares_and_made_once_a_sensor() -> None:
+    images = _set()
+    sensor, wide = GlimpseSensor(2), GlimpseSensor(2, scales=3, factor=5)
+    prepared = images.prepared(sensor)
+    assert torch.equal(prepared.table, sensor.prepare(images.images).table)
+    assert images.prepared(GlimpseSensor(2)) is prepared
+    assert images.prepared(wide) is not prepared
+    assert images.prepared(wide).table.dtype == torch.int32
+
+
+def test_to_the_same_device_is_the_set_itself() -> None:
+    images = _set()
+    assert images.to("cpu") is images
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a second device")
+def test_to_another_device_moves_every_tensor() -> None:
+    images = _set()
+    moved = images.to("cuda")
+    tensors = (moved.images, moved.targets, *moved.splits.values())
+    assert {tensor.device.type for tensor in tensors} == {"cuda"}
+    assert torch.equal(moved.images.cpu(), images.images)
+    assert moved.to(moved.images.device) is moved
+
+
+@pytest.mark.plain
+def test_images_must_have_four_axes() -> None:
+    with pytest.raises(ValueError, match=r"`images` must be \(N, C, H, W\), got \(3, 28, 28\)"):
+        ImageSet(torch.zeros(3, 28, 28), torch.zeros(3, dtype=torch.int64), ("0",), {})
+
+
+@pytest.mark.parametrize("shape", [(2, 0, 2, 2), (2, 1, 0, 2), (2, 1, 2, 0)])
+def test_images_without_pixels_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="`images` must have at least one pixel each, got"):
+        ImageSet.from_arrays(torch.zeros(shape), [0, 0])
+
+
+@pytest.mark.parametrize("targets", [[], torch.zeros(0, dtype=torch.int64)], ids=["list", "tensor"])
+def test_a_set_without_images_is_refused(targets: list[int] | torch.Tensor) -> None:
+    with pytest.raises(ValueError, match="`images` must be at least one, got none"):
+        ImageSet.from_arrays(torch.zeros(0, 1, 2, 2), targets)
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int16, torch.bool, torch.complex64])
+def test_images_of_other_types_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=r"`images` must be uint8 or float in \[0, 1\], got torch"):
+        ImageSet.from_arrays(torch.zeros(2, 1, 2, 2, dtype=dtype), [0, 0])
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("other", [float("nan"), float("inf"), -float("inf"), 255.0])
+def test_images_must_be_finite_and_the_first_bad_one_is_named(bad: float, other: float) -> None:
+    images = torch.zeros(5, 1, 2, 2)
+    images[3, 0, 1, 1], images[4, 0, 0, 0] = bad, other
+    message = "`images` must be finite, got NaN or infinity in image 3: leave it out or mend it"
+    with pytest.raises(ValueError, match=message):
+        ImageSet.from_arrays(images, [0] * 5)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.5, 0), (0, 255), (-1, 1.5)])
+def test_images_of_floats_must_lie_between_0_and_1(low: float, high: float) -> None:
+    images = torch.zeros(2, 1, 2, 2)
+    images[1, 0, 0, 0], images[1, 0, 1, 1] = low, high
+    with pytest.raises(ValueError, match=rf"must lie in \[0, 1\], got {low:g} to {high:g}: divide"):
+        ImageSet.from_arrays(images, [0, 0])
+
+
+@pytest.mark.plain
+def test_there_must_be_one_target_for_each_image() -> None:
+    with pytest.raises(ValueError, match=r"`targets` must be \(3,\), got \(2,\)"):
+        ImageSet.from_arrays(torch.zeros(3, 1, 2, 2), [0, 1])
+
+
+@pytest.mark.plain
+def test_targets_must_have_one_axis() -> None:
+    with pytest.raises(ValueError, match=r"`targets` must be \(3,\), got \(3, 1\)"):
+        ImageSet.from_arrays(torch.zeros(3, 1, 2, 2), torch.zeros(3, 1, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "bool"])
+def test_targets_must_be_whole_numbers(dtype: str) -> None:
+    targets = torch.tensor([0, 1]).to(getattr(torch, dtype))
+    message = rf"`targets` must be whole numbers, got torch\.{dtype}: use np.flatnonzero of a mask"
+    for given in (targets, targets.numpy(), targets.tolist()):
+        found = message if given is not given or not isinstance(given, list) else "`targets` must be whole"
+        with pytest.raises(ValueError, match=found):
+            ImageSet.from_arrays(torch.zeros(2, 1, 2, 2), given)
+
+
+@pytest.mark.parametrize("targets", [[0, -1], [0, 2]])
+def test_targets_must_be_positions_in_the_classes(targets: list[int]) -> None:
+    got = f"{min(targets)} to {max(targets)}"
+    with pytest.raises(ValueError, match=rf"`targets` must be in \[0, 2\), got {got}"):
+        ImageSet.from_arrays(torch.zeros(2, 1, 2, 2), targets, classes=("a", "b"))
+
+
+@pytest.mark.parametrize("index", [[0, 2], [-1, 0]])
+def test_splits_must_name_images_that_are_there(index: list[int]) -> None:
+    got = f"{min(index)} to {max(index)}"
+    with pytest.raises(ValueError, match=rf"split 'test' must name images in \[0, 2\), got {got}"):
+        ImageSet.from_arrays(torch.zeros(2, 1, 2, 2), [0, 0], splits={"test": index})
+
+
+def test_an_unknown_split_is_refused_and_the_known_ones_are_listed() -> None:
+    message = "`split` must be one of test, train, validation, got 'dev'"
+    with pytest.raises(ValueError, match=message):
+        ImageSet.from_arrays(torch.zeros(2, 1, 2, 2), [0, 0], splits={"dev": [0]})
+
+
+@pytest.mark.parametrize(
+    ("index", "got"),
+    [
+        (np.array([True, False, False, True]), "bool"),
+        ([True, False, False, True], "bool"),
+        (torch.tensor([0.5, 1.5]), "float32"),
+        ([0.5, 1.5], "float64"),
+    ],
+)
+def test_split_indices_that_are_not_whole_numbers_are_not_taken_for_such(
+    index: list[int] | np.ndarray | torch.Tensor, got: str
+) -> None:
+    message = rf"`splits\['train'\]` must be whole numbers, got torch\.{got}: use np.flatnonzero"
+    with pytest.raises(ValueError, match=message):
+        ImageSet.from_arrays(torch.zeros(4, 1, 2, 2), [0] * 4, splits={"train": index})
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("index", [3, [[0, 1]], torch.tensor([[0], [1]])], ids=repr)
+def test_split_indices_have_one_axis(index: Any) -> None:
+    with pytest.raises(ValueError, match="split"):
+        ImageSet.from_arrays(torch.zeros(4, 1, 2, 2), [0] * 4, splits={"train": index})
+
+
+def test_arrays_may_have_any_strides_and_byte_order() -> None:
+    pixels = np.arange(4 * 6, dtype=np.float64).reshape(4, 1, 2, 3) / 24
+    wanted = ImageSet.from_arrays(pixels.copy(), [0, 2, 1, 0], splits={"train": [3, 1]})
+    for images in (pixels[::-1][::-1], np.asfortranarray(pixels), pixels.astype(">f8")):
+        for order in (">i2", "<u4"):
+            targets = np.array([0, 1, 2, 0], dtype=order)[::-1]
+            found = ImageSet.from_arrays(images, targets, splits={"train": np.array([1, 3])[::-1]})
+            assert torch.equal(found.images, wanted.images)
+            assert torch.equal(found.targets, wanted.targets)
+            assert torch.equal(found.splits["train"], wanted.splits["train"])
+    assert torch.equal(ImageSet.from_arrays(pixels[::-1], [0] * 4).images, wanted.images.flip(0))
