@@ -189,12 +189,25 @@ class Agent:
             split: `train`, `validation` or `test`.
             seed: Of what is random in the images, of the first locations and of the sampled ones.
         """
-        results = []
-        for sampled in (False, True):
-            passes = self._sweep(batch, split, seed=seed, sampled=sampled)
-            right = [batch.task.correct(rollout.log_probs, rollout.target) for rollout, _ in passes]
-            results.append(error_rates(torch.cat(right)))
-        return Evaluation(*results)
+        return Evaluation(
+            self.errors(batch, split, seed=seed),
+            self.errors(batch, split, seed=seed, sampled=True),
+        )
+
+    def errors(
+        self, batch: GlimpseBatch, split: str, *, seed: int = 0, sampled: bool = False
+    ) -> tuple[ErrorRate, ...]:
+        """Return the error after each glimpse, for one way of choosing locations.
+
+        Args:
+            batch: As for `evaluate`.
+            split: As for `evaluate`.
+            seed: As for `evaluate`.
+            sampled: Draw locations as in training.
+        """
+        passes = self._sweep(batch, split, seed=seed, sampled=sampled)
+        right = [batch.task.correct(rollout.log_probs, rollout.target) for rollout, _ in passes]
+        return error_rates(torch.cat(right))
 
     def looks(self, batch: GlimpseBatch, split: str, count: int, *, seed: int = 0) -> list[Look]:
         """Return how it looks at the first `count` images of a split, for `drawing`."""

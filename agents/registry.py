@@ -46,8 +46,9 @@ AGENTS: Mapping[str, Entry] = {
 }
 
 
-def save(agent: Agent, name: str, run: RunFolder) -> None:
+def save(agent: Agent, run: RunFolder) -> None:
     """Write an agent into a run's folder: `agent.json` and `weights.safetensors`."""
+    name = next(name for name, entry in AGENTS.items() if entry.config is type(agent.config))
     run.write_json("agent.json", {"agent": name, **agent.describe()})
     run.write_weights(agent.model.state_dict())
 

@@ -1,7 +1,7 @@
 """How fast and how well does REINFORCE learn MNIST on one core?
 
-Trains on 28x28 MNIST, 6 glimpses of 8x8, one scale, and prints the CPU seconds of an epoch of 55,000
-images and the test error. Beside them, in the same run: the same network trained the way the
+Trains on 28x28 MNIST, 6 glimpses of 8x8, one scale, and prints the CPU seconds of an epoch of
+55,000 images and the test error. Beside them, in the same run: the same network trained the way the
 well-known code does it (float images, a crop for each sample in Python, float32), and the time that
 the network's matrix products alone take at the rate measured here.
 
@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-import glimpse.envs  # registers the environments
+import glimpse.envs
 from glimpse.agents import Agent, ReinforceConfig, reinforce
 from glimpse.batch import GlimpseBatch
 from glimpse.callbacks import ProgressBar
 from glimpse.loop import train
 
+gymnasium.register_envs(glimpse.envs)
 TARGET_EPOCH, TARGET_ERROR, TARGET_TRAINING = 3.0, 3.0, 120.0
 IMAGES, BATCH, GLIMPSES, SIZE = 55_000, 256, 6, 8
 
@@ -46,7 +47,7 @@ def plain_step(agent: Agent, images: Tensor, targets: Tensor, optimiser: torch.o
     batch, target = images[chosen].float() / 255, targets[chosen]
     location = torch.rand(BATCH, 2) * 2 - 1
     state, loss = agent.model.initial({"location": location}), torch.zeros(())
-    for glimpse in range(GLIMPSES):
+    for look in range(GLIMPSES):
         padded = F.pad(batch, (SIZE // 2,) * 4)
         corner = (0.5 * (location + 1) * 28).long()
         patches = [
@@ -55,7 +56,7 @@ def plain_step(agent: Agent, images: Tensor, targets: Tensor, optimiser: torch.o
         seen = {"glimpse": torch.stack(patches)[:, None], "location": location}
         state = agent.model(seen, state)
         loss = loss + F.cross_entropy(agent.model.classifier(state[0]), target)
-        if glimpse < GLIMPSES - 1:
+        if look < GLIMPSES - 1:
             mean = agent.model.locator(state[0].detach())
             location = (mean.detach() + 0.1 * torch.randn(BATCH, 2)).clamp(-1, 1)
             advantage = torch.randn(BATCH) - agent.model.baseline(state[0].detach())[:, 0]
@@ -105,12 +106,8 @@ def main() -> None:
     images, targets = core.images.draw(torch.arange(IMAGES), torch.zeros(0)), core.images.targets
     plain = steps * cpu_seconds(lambda: plain_step(other, images, targets, optimiser), 5)
     ours, floor = median(epochs), limit(agent)
-    print(
-        f"CPU seconds of an epoch   ours {ours:.2f} (median of {len(epochs)}), plain code {plain:.1f}"
-    )
-    print(
-        f"ratios                    plain / ours {plain / ours:.1f}, ours / limit {ours / floor:.1f}"
-    )
+    print(f"an epoch, CPU seconds: ours {ours:.2f} (median of {len(epochs)}), plain {plain:.1f}")
+    print(f"ratios: plain / ours {plain / ours:.1f}, ours / limit {ours / floor:.1f}\n")
     for what, value, target in (
         ("CPU seconds of an epoch", ours, TARGET_EPOCH),
         ("test error %", error.percent, TARGET_ERROR),

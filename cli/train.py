@@ -69,7 +69,7 @@ def _begin(name: str, options: Mapping[str, Any]) -> int:
     folder = RunFolder.create(place)
     kept = {key: value for key, value in asdict(run_options).items() if key != "run"}
     folder.write_config({**kept, **_plain(view), **asdict(config)})
-    save(agent, name, folder)
+    save(agent, folder)
     return _train(name, agent, cores, folder, run_options, start=0)
 
 
@@ -114,11 +114,11 @@ def _train(
     checkpoint = Checkpoint(folder)
 
     def keep(progress: Progress) -> None:
-        save(agent, name, folder)
+        save(agent, folder)
         checkpoint(progress)
 
     def validate() -> dict[str, float]:
-        return {"validation error %": agent.evaluate(judge, "validation").mean[-1].percent}
+        return {"validation error %": agent.errors(judge, "validation")[-1].percent}
 
     with (
         ProgressBar() as bar,

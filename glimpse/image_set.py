@@ -73,7 +73,7 @@ class ImageSet:
     targets: Int64[Tensor, "N"]
     classes: tuple[str, ...]
     splits: Mapping[str, Int64[Tensor, "M"]]
-    _tables: dict[GlimpseSensor, Prepared] = field(default_factory=dict, repr=False)
+    _tables: dict[GlimpseSensor, Prepared] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check what came from outside.

@@ -84,10 +84,10 @@ class RunFolder:
         Raises:
             ValueError: There is none.
         """
-        if not (Path(path) / "config.yaml").is_file():
+        if not any((Path(path) / name).is_file() for name in ("config.yaml", "agent.json")):
             raise ValueError(
-                f"{path} must be the folder of a run, got none (it has no config.yaml): "
-                "name the folder that training printed"
+                f"{path} must be the folder of a run, got none (it has neither config.yaml nor "
+                "agent.json): name the folder that training printed"
             )
         return cls(Path(path))
 

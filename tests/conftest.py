@@ -2,8 +2,11 @@
 
 The suite runs twice: plain, and with `--jaxtyping-packages=glimpse,beartype.beartype`. In the
 second run the hook refuses wrong shapes and types before our own errors can speak; tests of those
-are marked `@pytest.mark.plain` and skipped there.
+are marked `@pytest.mark.plain` and skipped there. Tests marked `@pytest.mark.mnist` need the real
+MNIST and are skipped where the environment variable GLIMPSE_DATA does not name its folder.
 """
+
+import os
 
 import pytest
 from hypothesis import settings
@@ -16,12 +19,36 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "plain: passes shapes or types that the jaxtyping hook refuses first"
     )
+    config.addinivalue_line("markers", "mnist: needs the folder that GLIMPSE_DATA names")
+    if config.getoption("jaxtyping_packages", None):
+        # `gymnasium.spaces.Dict` derives from `typing.Mapping`; beartype warns whoever names it.
+        config.addinivalue_line(
+            "filterwarnings",
+            r"ignore:.*type hint typing\.Mapping\[str, gymnasium\.spaces"
+            ":beartype.roar.BeartypeDecorHintPep585DeprecationWarning",
+        )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `env_id` once for every registered environment."""
+    if "env_id" in metafunc.fixturenames:
+        from glimpse.envs import ENVIRONMENTS  # not before the jaxtyping hook is there
+
+        mnist = {name for name, view in ENVIRONMENTS.items() if view.get("images") == "mnist"}
+        marked = [
+            pytest.param(name, marks=pytest.mark.mnist if name in mnist else ())
+            for name in ENVIRONMENTS
+        ]
+        metafunc.parametrize("env_id", marked)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("jaxtyping_packages", None):
-        return
-    skip = pytest.mark.skip(reason="the jaxtyping hook refuses this before our own error speaks")
+    hooked = bool(config.getoption("jaxtyping_packages", None))
+    reasons = {
+        "plain": hooked and "the jaxtyping hook refuses this before our own error speaks",
+        "mnist": not os.environ.get("GLIMPSE_DATA") and "GLIMPSE_DATA names no folder of MNIST",
+    }
     for item in items:
-        if item.get_closest_marker("plain"):
-            item.add_marker(skip)
+        for marker, reason in reasons.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))

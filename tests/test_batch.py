@@ -1,6 +1,7 @@
 """The batch of episodes: what is seen, counted and rewarded, and what decides it."""
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -22,16 +23,16 @@ BASE = torch.randint(
 FIRSTS = ("random", "centre", "agent")
 
 
-def _fixed() -> ImageSet:
+def _fixed(classes: int = CLASSES) -> ImageSet:
     splits = {"train": [1, 2, 4, 6, 7, 9, 10], "validation": [0, 3, 5], "test": [8, 11]}
-    return ImageSet.from_arrays(BASE, [k % CLASSES for k in range(COUNT)], splits=splits)
+    return ImageSet.from_arrays(BASE, [k % classes for k in range(COUNT)], splits=splits)
 
 
-def _canvas() -> OnCanvas:
-    return OnCanvas(_fixed(), Canvas(12, 18, pieces=2, piece=3))
+def _canvas(classes: int = CLASSES) -> OnCanvas:
+    return OnCanvas(_fixed(classes), Canvas(12, 18, pieces=2, piece=3))
 
 
-SOURCES: dict[str, Callable[[], ImageSource]] = {"fixed": _fixed, "canvas": _canvas}
+SOURCES: dict[str, Callable[..., ImageSource]] = {"fixed": _fixed, "canvas": _canvas}
 every_source = pytest.mark.parametrize("source", SOURCES.keys())
 every_first = pytest.mark.parametrize("first", FIRSTS)
 every_predict = pytest.mark.parametrize("predict", ["external", "flat"])
@@ -44,6 +45,18 @@ def _eye(**options: Any) -> Eye:
 
 def _batch(source: str = "fixed", rows: int = 5, first: str = "random", **kw: Any) -> GlimpseBatch:
     return GlimpseBatch(SOURCES[source](), _eye(first=first), rows, **kw)
+
+
+def _refused(message: str) -> Any:
+    return pytest.raises(ValueError, match=re.escape(message))
+
+
+def _begun(count: int, *args: Any, **kw: Any) -> list[GlimpseBatch]:
+    """Return batches of one kind that have been reset with seed 0."""
+    batches = [_batch(*args, **kw) for _ in range(count)]
+    for batch in batches:
+        batch.reset(seed=0)
+    return batches
 
 
 def _actions(rows: int, number: int) -> Tensor:
@@ -224,23 +237,20 @@ def test_first_random_is_anywhere(source: str) -> None:
     assert float((location.square().mean(dim=0) - 1 / 3).abs().max()) < 0.025
 
 
-def test_first_centre_is_the_centre() -> None:
-    batch = _batch(first="centre")
-    observation, _ = batch.reset(seed=0)
-    assert observation["location"].tolist() == [[0, 0]] * 5
-    assert observation["step"].tolist() == [[1]] * 5
-    assert float(observation["glimpse"].std()) > 0
-
-
-def test_first_agent_has_seen_nothing() -> None:
-    batch = _batch(first="agent")
+@every_source
+@pytest.mark.parametrize(("first", "glimpses"), [("centre", 1), ("agent", 0)])
+def test_first_centre_is_the_centre_and_first_agent_has_seen_nothing(
+    source: str, first: str, glimpses: int
+) -> None:
+    batch = _batch(source, first=first)
     for _ in range(2):
         observation, _ = batch.reset(seed=0)
-        assert observation["step"].tolist() == [[0]] * 5
+        assert observation["step"].tolist() == [[glimpses]] * 5
         assert observation["location"].tolist() == [[0, 0]] * 5
-        assert not bool(observation["glimpse"].any())
+        assert bool(observation["glimpse"].any()) == bool(glimpses)
+        assert (float(observation["glimpse"].std()) > 0) == bool(glimpses)
         assert float(observation["context"].std()) > 0
-        assert bool(batch.trail.isnan().all())
+        assert batch.trail.isnan().all(dim=2).tolist() == [[k >= glimpses for k in range(4)]] * 5
         _step(batch, 0)
 
 
@@ -311,22 +321,6 @@ def test_trail_and_sensed_are_where_it_has_looked(source: str, predict: str) -> 
 
 
 @every_source
-@every_first
-@every_predict
-def test_glimpses_are_counted_and_the_episode_ends(source: str, first: str, predict: str) -> None:
-    batch = _batch(source, first=first, predict=predict)
-    start = 0 if first == "agent" else 1
-    wanted = [min(start + k, 4) for k in range(1, 4 - start + (predict == "flat") + 1)]
-    for _ in range(2):
-        assert _named(batch.reset())["step"].tolist() == [[start]] * 5
-        for number, count in enumerate(wanted):
-            result = _step(batch, number)
-            assert result["step"].tolist() == [[count]] * 5
-            assert result["terminated"].tolist() == [number == len(wanted) - 1] * 5
-            assert not bool(result["truncated"].any())
-    assert batch.eye.actions == 4 - start
-
-
 @pytest.mark.parametrize(
     ("first", "predict", "steps"),
     [
@@ -338,13 +332,19 @@ def test_glimpses_are_counted_and_the_episode_ends(source: str, first: str, pred
         ("agent", "flat", 5),
     ],
 )
-def test_the_numbers_of_steps_are_those_of_the_contract(
-    first: str, predict: str, steps: int
+def test_glimpses_are_counted_and_the_episode_ends(
+    source: str, first: str, predict: str, steps: int
 ) -> None:
-    batch = _batch(first=first, predict=predict)
-    batch.reset(seed=0)
-    ended = [bool(_step(batch, number)["terminated"].all()) for number in range(steps)]
-    assert ended == [False] * (steps - 1) + [True]
+    batch = _batch(source, first=first, predict=predict)
+    start = 0 if first == "agent" else 1
+    for _ in range(2):
+        assert _named(batch.reset())["step"].tolist() == [[start]] * 5
+        for number in range(1, steps + 1):
+            result = _step(batch, number)
+            assert result["step"].tolist() == [[min(start + number, 4)]] * 5
+            assert result["terminated"].tolist() == [number == steps] * 5
+            assert not bool(result["truncated"].any())
+    assert batch.eye.actions == 4 - start
 
 
 @every_source
@@ -361,9 +361,8 @@ def test_an_episode_of_one_glimpse(source: str, predict: str) -> None:
 @every_source
 @every_first
 def test_the_last_location_is_ignored_with_flat_answers(source: str, first: str) -> None:
-    batch, twin = (_batch(source, first=first, predict="flat") for _ in range(2))
+    batch, twin = _begun(2, source, first=first, predict="flat")
     for one in (batch, twin):
-        one.reset(seed=0)
         for number in range(batch.eye.actions):
             before = _step(one, number)
     last = _answers(batch, 5, 9)
@@ -379,8 +378,7 @@ def test_the_last_location_is_ignored_with_flat_answers(source: str, first: str)
 @every_first
 @every_predict
 def test_rows_that_are_over_stay_as_they_are(source: str, first: str, predict: str) -> None:
-    batch = _batch(source, first=first, predict=predict, reward="gain")
-    batch.reset(seed=0)
+    (batch,) = _begun(1, source, first=first, predict=predict, reward="gain")
     for number in range(batch.eye.actions + (predict == "flat")):
         last = _step(batch, number)
     last = {name: tensor.clone() for name, tensor in last.items()}
@@ -417,21 +415,17 @@ def test_flat_rewards_are_those_of_the_stacked_answers(first: str, reward: str) 
 
 
 def test_external_rewards_are_zero() -> None:
-    batch = _batch()
-    batch.reset(seed=0)
+    (batch,) = _begun(1)
     for number in range(3):
         assert _step(batch, number)["reward"].tolist() == [0] * 5
 
 
 def test_rewards_of_rows_at_different_steps() -> None:
-    batch, twin = (_batch(predict="flat", reward="gain") for _ in range(2))
+    batch, twin, fresh = _begun(3, predict="flat", reward="gain")
     for one in (batch, twin):
-        one.reset(seed=0)
         for number in range(2):
             _step(one, number)
     batch.reset(options={"reset_mask": torch.tensor([False, True, False, False, True])})
-    fresh = _batch(predict="flat", reward="gain")
-    fresh.reset(seed=0)
     fresh.reset()
     for number in range(2, 4):
         got, old, new = (_step(one, number) for one in (batch, twin, fresh))
@@ -471,9 +465,8 @@ def test_copies_share_the_image_and_nothing_else(source: str, first: str) -> Non
 def test_a_partial_reset_leaves_the_other_rows(source: str, first: str, predict: str) -> None:
     mask = torch.tensor([True, False, True, False, False])
     for steps in range(5):
-        batch, twin, fresh = (_batch(source, first=first, predict=predict) for _ in range(3))
-        for one in (batch, twin, fresh):
-            last = _named(one.reset(seed=0))
+        batch, twin, fresh = _begun(3, source, first=first, predict=predict)
+        last = _named(batch.reset(seed=0))
         for number in range(steps):
             last = _step(batch, number)
             _step(twin, number)
@@ -492,32 +485,48 @@ def test_a_partial_reset_leaves_the_other_rows(source: str, first: str, predict:
             assert torch.equal(batch.trail[row], other.trail[row])
 
 
+MASKS = [
+    [False] * 6,
+    [True] * 6,
+    np.array([0, 0, 1, 1, 0, 0], dtype=bool),
+    torch.tensor([True, True, False, False, True, True]),
+]
+
+
 @every_source
-@pytest.mark.parametrize("mask", [[False] * 5, [True] * 5, np.array([0, 1, 0, 0, 1], dtype=bool)])
-def test_a_mask_may_be_any_kind_of_truth_values(source: str, mask: Any) -> None:
-    batch, twin = _batch(source), _batch(source)
-    for one in (batch, twin):
-        one.reset(seed=0)
-        last = _step(one, 0)
-    again = _named(batch.reset(options={"reset_mask": mask}))
-    wanted = _named(twin.reset())
-    chosen = torch.as_tensor(mask)
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("seed", [None, 70, [5, 0, 9, 9, 2, 4]])
+@pytest.mark.parametrize("indices", [None, [0, 3, 5, 8, 0, 3]])
+def test_a_mask_says_which_rows_get_the_seeds_and_images(
+    source: str, copies: int, mask: Any, seed: Any, indices: list[int] | None
+) -> None:
+    batch, usual, whole = _begun(3, source, 6, copies=copies)
+    last = _step(batch, 0, 6)
+    options = {} if indices is None else {"indices": indices[: 6 // copies]}
+    again = _named(batch.reset(seed=seed, options={**options, "reset_mask": mask}))
+    wanted, chosen = _named(whole.reset(seed=seed, options=options)), torch.as_tensor(mask)
     _assert_same(_rows(again, chosen), _rows(wanted, chosen))
     _assert_same(_rows(again, ~chosen), _rows({name: last[name] for name in again}, ~chosen))
+    after, usually, wanted = (_named(one.reset()) for one in (batch, usual, whole))
+    _assert_same(_rows(after, chosen), _rows(wanted, chosen))
+    _assert_same(_rows(after, ~chosen), _rows(usually, ~chosen))
 
 
+@pytest.mark.plain
 @every_source
-def test_a_partial_reset_with_a_seed_gives_it_to_those_rows_only(source: str) -> None:
-    mask = torch.tensor([False, True, True, False, False])
-    batch, twin, seeded = _batch(source), _batch(source), _batch(source)
-    last, wanted = _named(batch.reset(seed=0)), _named(seeded.reset(seed=70))
-    twin.reset(seed=0)
-    again = _named(batch.reset(seed=70, options={"reset_mask": mask}))
-    _assert_same(_rows(again, mask), _rows(wanted, mask))
-    _assert_same(_rows(again, ~mask), _rows(last, ~mask))
-    after, usual, wanted = (_named(one.reset()) for one in (batch, twin, seeded))
-    _assert_same(_rows(after, mask), _rows(wanted, mask))
-    _assert_same(_rows(after, ~mask), _rows(usual, ~mask))
+@pytest.mark.parametrize(
+    "seed",
+    [np.int64(7), np.uint8(7), np.uint64(7), np.arange(7, 12), [np.int64(7), 8, 9, 10, 11]],
+    ids=repr,
+)
+def test_seeds_may_be_numpy_integers(source: str, seed: Any) -> None:
+    batch, twin = _batch(source), _batch(source)
+    _assert_same(_named(batch.reset(seed=seed)), _named(twin.reset(seed=7)))
+    _assert_same(_named(batch.reset()), _named(twin.reset()))
+    if np.ndim(seed) == 0:
+        for got, wanted in zip(batch.sweep(seed=seed), twin.sweep(seed=7), strict=True):
+            _assert_same(_named(got), _named(wanted))
 
 
 @every_source
@@ -540,32 +549,11 @@ def test_indices_name_the_images(source: str, make: Callable[[list[int]], Any]) 
 def test_indices_are_one_a_group_of_copies() -> None:
     batch = _batch(rows=6, copies=2)
     batch.reset(seed=0, options={"indices": [9, 3]})
-    assert [torch.equal(batch.pixels(row), BASE[k]) for row, k in enumerate((9, 9, 3, 3))] == [
-        True
-    ] * 4
-
-
-@every_source
-def test_indices_with_a_mask_change_the_masked_rows_only(source: str) -> None:
-    mask = torch.tensor([False, True, False, False, True])
-    batch, twin = _batch(source), _batch(source)
-    batch.reset(seed=0)
-    last = _step(batch, 0)
-    wanted = _named(twin.reset(seed=50, options={"indices": [0, 3, 0, 0, 5]}))
-    options = {"indices": [0, 3, 0, 0, 5], "reset_mask": mask}
-    again = _named(batch.reset(seed=50, options=options))
-    _assert_same(_rows(again, mask), _rows(wanted, mask))
-    _assert_same(_rows(again, ~mask), _rows({name: last[name] for name in again}, ~mask))
+    for row, index in enumerate((9, 9, 3, 3)):
+        assert torch.equal(batch.pixels(row), BASE[index])
 
 
 # Sweeps
-
-
-def _numbered(source: str) -> ImageSource:
-    """Return images whose targets are their indices."""
-    fixed = _fixed()
-    base = ImageSet.from_arrays(BASE, range(COUNT), splits=fixed.splits)
-    return base if source == "fixed" else OnCanvas(base, Canvas(12, 18, pieces=2, piece=3))
 
 
 @every_source
@@ -576,7 +564,7 @@ def _numbered(source: str) -> ImageSource:
 def test_a_sweep_shows_each_image_once(
     source: str, rows: int, copies: int, sizes: list[int]
 ) -> None:
-    batch = GlimpseBatch(_numbered(source), _eye(), rows, copies=copies)
+    batch = GlimpseBatch(SOURCES[source](COUNT), _eye(), rows, copies=copies)
     parts = [_named(part) for part in batch.sweep()]
     assert [len(part["target"]) for part in parts] == sizes
     targets = torch.cat([part["target"] for part in parts]).tolist()
@@ -585,16 +573,12 @@ def test_a_sweep_shows_each_image_once(
 
 
 def test_a_sweep_may_be_of_another_split() -> None:
-    batch = GlimpseBatch(_numbered("fixed"), _eye(), 2)
+    batch = GlimpseBatch(_fixed(COUNT), _eye(), 2)
     found = {
         split: [int(k) for _, info in batch.sweep(split) for k in info["target"]]
         for split in ("validation", "test", "train")
     }
-    assert found == {
-        "validation": [0, 3, 5],
-        "test": [8, 11],
-        "train": [1, 2, 4, 6, 7, 9, 10],
-    }
+    assert found == {"validation": [0, 3, 5], "test": [8, 11], "train": [1, 2, 4, 6, 7, 9, 10]}
 
 
 @every_source
@@ -603,7 +587,7 @@ def test_a_sweep_does_not_depend_on_the_batch(source: str, predict: str) -> None
     """What an image's episode shows is the same for every batch size, with steps in between."""
     episodes: list[dict[int, list[dict[str, Tensor]]]] = []
     for rows, copies in ((1, 1), (3, 1), (20, 1), (4, 2)):
-        batch = GlimpseBatch(_numbered(source), _eye(), rows, copies=copies, predict=predict)
+        batch = GlimpseBatch(SOURCES[source](COUNT), _eye(), rows, copies=copies, predict=predict)
         batch.reset()  # with a seed nobody chose
         seen: dict[int, list[dict[str, Tensor]]] = {}
         for part in batch.sweep(seed=3):
@@ -626,7 +610,7 @@ def test_a_sweep_does_not_depend_on_the_batch(source: str, predict: str) -> None
 
 @every_source
 def test_the_seed_of_a_sweep_matters(source: str) -> None:
-    batch = GlimpseBatch(_numbered(source), _eye(), 7)
+    batch = GlimpseBatch(SOURCES[source](COUNT), _eye(), 7)
     (one,), (same,), (other,) = (list(batch.sweep(seed=seed)) for seed in (0, 0, 1))
     _assert_same(_named(one), _named(same))
     assert not torch.equal(one[0]["location"], other[0]["location"])
@@ -634,27 +618,16 @@ def test_the_seed_of_a_sweep_matters(source: str) -> None:
 
 
 def test_copies_in_a_sweep_look_at_different_places() -> None:
-    batch = GlimpseBatch(_numbered("canvas"), _eye(), 14, copies=2)
+    batch = GlimpseBatch(_canvas(COUNT), _eye(), 14, copies=2)
     ((observation, _),) = batch.sweep()
     assert len(observation["location"].unique(dim=0)) == 14
     assert torch.equal(batch.pixels(0), batch.pixels(1))
 
 
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_a_sweep_of_a_split_without_images_ends_or_names_it(split: str) -> None:
-    images = ImageSet.from_arrays(BASE, [0] * COUNT, splits={"train": [0, 1], "validation": []})
-    batch = GlimpseBatch(images, _eye(), 2)
-    try:
-        parts = list(batch.sweep(split))
-    except ValueError as error:
-        assert f"split '{split}' must hold images" in str(error)  # noqa: PT017
-    else:
-        assert parts == []
-
-
-def test_a_sweep_of_an_unknown_split_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="`split` must be one of test, train, validation, got 'a'"):
-        list(_batch().sweep("a"))
+@pytest.mark.parametrize("seed", [-100, 2**63 - 1])
+def test_the_seeds_of_a_sweep_must_be_in_the_range_of_seeds(seed: int) -> None:
+    with pytest.raises(ValueError, match=r"`seed` must be .*in \[0, 2\*\*63\)"):
+        list(_batch().sweep(seed=seed))
 
 
 # Memory
@@ -717,6 +690,27 @@ def test_earlier_results_stay_what_they_were(source: str, first: str, predict: s
 
 
 @every_source
+@every_first
+def test_every_observation_is_read_anew_and_none_is_kept(
+    source: str, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, looks = GlimpseSensor.read, list[int]()
+
+    def count(sensor: GlimpseSensor, prepared: Any, index: Tensor, location: Tensor) -> Tensor:
+        looks.append(len(index))
+        return read(sensor, prepared, index, location)
+
+    monkeypatch.setattr(GlimpseSensor, "read", count)
+    batch = _batch(source, first=first)
+    for number, call in enumerate(_script(batch), start=1):
+        shape = _named(call())["glimpse"].shape
+        assert looks == [5] * number
+        kept = [tensor.shape for tensor in vars(batch).values() if isinstance(tensor, Tensor)]
+        assert len(kept) > 5
+        assert shape not in kept
+
+
+@every_source
 @every_predict
 def test_what_is_done_to_arguments_afterwards_changes_nothing(source: str, predict: str) -> None:
     batch, twin = (_batch(source, predict=predict) for _ in range(2))
@@ -753,9 +747,7 @@ def test_arguments_are_left_as_they_are() -> None:
 @every_source
 @pytest.mark.parametrize("beyond", [1.5, 100.0, float("inf")])
 def test_actions_beyond_1_are_clipped(source: str, beyond: float) -> None:
-    batch, twin = _batch(source, 4), _batch(source, 4)
-    batch.reset(seed=0)
-    twin.reset(seed=0)
+    batch, twin = _begun(2, source, 4)
     corners = torch.tensor([[1.0, 0.5], [-1.0, 1.0], [0.25, -1.0], [-1.0, -1.0]])
     action = torch.where(corners.abs() == 1, corners * beyond, corners)
     got, wanted = _named(batch.step(action)), _named(twin.step(corners))
@@ -765,17 +757,14 @@ def test_actions_beyond_1_are_clipped(source: str, beyond: float) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
 def test_actions_may_be_of_any_float_type(dtype: torch.dtype) -> None:
-    batch, twin = _batch(), _batch()
-    batch.reset(seed=0)
-    twin.reset(seed=0)
+    batch, twin = _begun(2)
     action = _actions(5, 0).to(dtype)
     _assert_same(_named(batch.step(action)), _named(twin.step(action.float())))
 
 
 @every_predict
 def test_actions_and_answers_may_carry_a_gradient(predict: str) -> None:
-    batch = _batch(predict=predict)
-    batch.reset(seed=0)
+    (batch,) = _begun(1, predict=predict)
     answer = _answers(batch, 5, 0)
     result = batch.step(
         _actions(5, 0).requires_grad_(), None if answer is None else answer.requires_grad_()
@@ -797,38 +786,51 @@ def test_actions_and_answers_may_carry_a_gradient(predict: str) -> None:
     ],
 )
 def test_a_batch_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with _refused(message):
         _batch(**options)
 
 
-@pytest.mark.parametrize("splits", [{"train": [0]}, {"train": [0], "test": []}])
-def test_a_split_without_images_is_refused(splits: dict[str, list[int]]) -> None:
-    images = ImageSet.from_arrays(BASE, [0] * COUNT, splits=splits)
-    with pytest.raises(ValueError, match="split 'test' must hold images, got none"):
-        GlimpseBatch(images, _eye(), 5, split="test")
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_split_without_images_is_refused(split: str) -> None:
+    images = ImageSet.from_arrays(BASE, [0] * COUNT, splits={"train": [0, 1], "validation": []})
+    batch = GlimpseBatch(images, _eye(), 2)
+    message = f"split '{split}' must hold images, got none: choose another split"
+    with _refused(message):
+        GlimpseBatch(images, _eye(), 2, split=split)
+    with _refused(message):
+        list(batch.sweep(split))
+    with _refused("`split` must be one of test, train, validation, got 'a'"):
+        list(batch.sweep("a"))
 
 
 @every_source
 def test_a_step_before_the_first_reset_is_refused(source: str) -> None:
-    with pytest.raises(ValueError, match="`reset` must come before `step`"):
-        _batch(source).step(_actions(5, 0))
-    with pytest.raises(ValueError, match=r"`reset_mask` must be \(0,\), got \(5,\): reset all"):
-        _batch(source).reset(options={"reset_mask": [True] * 5})
+    batch = _batch(source)
+    for _ in range(2):  # a refused reset is none
+        with _refused("`reset` must come before `step`"):
+            batch.step(_actions(5, 0))
+        with _refused("`reset_mask` must be (0,) of bool, got (5,) of torch.bool: reset all rows"):
+            batch.reset(options={"reset_mask": [True] * 5})
+        with _refused("`seed` must be one number or 5, got (2,)"):
+            batch.reset(seed=[1, 2])
 
 
 NAN = torch.tensor([[0.0, 0.0]] * 3 + [[0.5, float("nan")]] + [[0.0, 0.0]])
 SURE = torch.zeros(5, CLASSES)
+FINITE = "`answer` must be finite, got NaN or infinity: use log_softmax of scores"
 STEPS = [
-    (NAN, None, r"`action` must be numbers, got \[0.5, nan\] in row 3"),
-    (torch.zeros(4, 2), None, r"`action` must be \(5, 2\), got \(4, 2\)"),
-    (torch.zeros(5, 3), None, r"`action` must be \(5, 2\), got \(5, 3\)"),
-    (torch.zeros(2), None, r"`action` must be \(5, 2\), got \(2,\)"),
+    (NAN, None, "`action` must be numbers, got [0.5, nan] in row 3"),
+    (torch.zeros(4, 2), None, "`action` must be (5, 2), got (4, 2)"),
+    (torch.zeros(5, 3), None, "`action` must be (5, 2), got (5, 3)"),
+    (torch.zeros(2), None, "`action` must be (5, 2), got (2,)"),
     (torch.zeros(5, 2), SURE, "`answer` must be given with predict='flat' only, got True"),
     (torch.zeros(5, 2), None, "`answer` must be given with predict='flat' only, got False"),
-    (torch.zeros(5, 2), SURE[:4], r"`answer` must be \(5, 3\), got \(4, 3\)"),
-    (torch.zeros(5, 2), SURE[:, :2], r"`answer` must be \(5, 3\), got \(5, 2\)"),
-    (torch.zeros(5, 2), SURE[0], r"`answer` must be \(5, 3\), got \(3,\)"),
-    (torch.zeros(5, 2), SURE / 0, "`answer` must be numbers, got NaN"),
+    (torch.zeros(5, 2), SURE[:4], "`answer` must be (5, 3), got (4, 3)"),
+    (torch.zeros(5, 2), SURE[:, :2], "`answer` must be (5, 3), got (5, 2)"),
+    (torch.zeros(5, 2), SURE[0], "`answer` must be (5, 3), got (3,)"),
+    (torch.zeros(5, 2), NAN[:, :1] + NAN[:, 1:] + SURE, FINITE),
+    (torch.zeros(5, 2), torch.eye(5, CLASSES).log(), FINITE),
+    (torch.zeros(5, 2), -torch.eye(5, CLASSES).log(), FINITE),
 ]
 
 
@@ -838,58 +840,73 @@ def test_a_refused_step_changes_nothing(
     action: Tensor, answer: Tensor | None, message: str
 ) -> None:
     flat = (answer is not None) != ("got True" in message or "got False" in message)
-    batch, twin = (_batch(predict="flat" if flat else "external") for _ in range(2))
-    batch.reset(seed=0)
-    twin.reset(seed=0)
-    with pytest.raises(ValueError, match=message):
+    batch, twin = _begun(2, predict="flat" if flat else "external")
+    with _refused(message):
         batch.step(action, answer)
+    assert torch.allclose(batch.trail, twin.trail, rtol=0, atol=0, equal_nan=True)
     for number in range(4):
         _assert_same(_step(batch, number), _step(twin, number), number)
 
 
-RESETS = [
-    ({"seed": [1, 2]}, r"`seed` must be one number or 5, got \(2,\)"),
-    ({"seed": [1, 2, 3], "options": {"indices": [1, 2]}}, "`seed` must be one number or 2"),
-    ({"options": {"index": [1]}}, "`options` must be among indices and reset_mask, got index"),
-    ({"options": {"indices": []}}, r"`indices` must be \(images,\), got \(0,\)"),
-    ({"options": {"indices": [[1]]}}, r"`indices` must be \(images,\), got \(1, 1\)"),
-    ({"options": {"indices": 3}}, r"`indices` must be \(images,\), got \(\)"),
-    ({"options": {"indices": [0, 12]}}, r"`indices` must be in \[0, 12\), got 0 to 12"),
-    ({"options": {"indices": [-1, 3]}}, r"`indices` must be in \[0, 12\), got -1 to 3"),
-    ({"options": {"indices": [0.5, 1.5]}}, "`indices` must be whole numbers"),
-    ({"options": {"reset_mask": [True] * 4}}, r"`reset_mask` must be \(5,\), got \(4,\)"),
-    ({"options": {"reset_mask": True}}, r"`reset_mask` must be \(5,\), got \(\)"),
+ALL = [True] * 6
+RESETS = [  # seed, indices and mask for 6 rows, two an image
+    ([1, 2], None, None, "`seed` must be one number or 6, got (2,): give one for each row"),
+    ([1, 2, 3], [1, 2], None, "`seed` must be one number or 4, got (3,): give one for each row"),
+    (-1, None, None, "`seed` must be in [0, 2**63), got -1: choose another"),
+    (-1, [1, 2], None, "`seed` must be in [0, 2**63), got -1: choose another"),
+    (-1, None, ALL, "`seed` must be in [0, 2**63), got -1: choose another"),
+    (2**63, None, None, f"`seed` must be in [0, 2**63), got {2**63}: choose another"),
+    ([*range(5), -5], None, None, "`seed` must be whole numbers in [0, 2**63), got [0, 1, 2, 3]"),
+    (None, [], None, "`indices` must be (images,), got (0,): name one image for each group"),
+    (None, [[1]], None, "`indices` must be (images,), got (1, 1): name one image for each group"),
+    (None, 3, None, "`indices` must be (images,), got (): name one image for each group of copies"),
     (
-        {"options": {"reset_mask": [True] * 5, "indices": [1, 2]}},
-        r"`indices` must be \(5,\), got \(2,\)",
+        None,
+        [1, 2],
+        ALL,
+        "`indices` must be (3,), got (2,): name one image for each group of copies",
+    ),
+    (None, [0, 12], None, "`indices` must be in [0, 12), got 0 to 12: name images that are there"),
+    (None, [-1, 3], None, "`indices` must be in [0, 12), got -1 to 3: name images that are there"),
+    (None, [0.5, 1.5], None, "`indices` must be whole numbers, got torch.float32: use torch.nonz"),
+    (None, [True, False], None, "`indices` must be whole numbers, got torch.bool: use torch.nonz"),
+    (None, None, ALL[1:], "`reset_mask` must be (6,) of bool, got (5,) of torch.bool: reset all"),
+    (None, None, True, "`reset_mask` must be (6,) of bool, got () of torch.bool: reset all rows"),
+    (None, None, [ALL], "`reset_mask` must be (6,) of bool, got (1, 6) of torch.bool: reset all"),
+    (None, None, [1] * 6, "`reset_mask` must be (6,) of bool, got (6,) of torch.int64: reset all"),
+    (None, None, torch.ones(6), "`reset_mask` must be (6,) of bool, got (6,) of torch.float32"),
+    *(
+        (
+            None,
+            None,
+            [row in rows for row in range(6)],
+            "`reset_mask` must hold for all copies=2 of",
+        )
+        for rows in ([0], [5], [1, 2], [0, 1, 3], [0, 2, 3, 4, 5])
     ),
 ]
 
 
-@pytest.mark.plain
 @every_source
-@pytest.mark.parametrize(("arguments", "message"), RESETS)
+@pytest.mark.parametrize(("seed", "indices", "mask", "message"), RESETS)
 def test_a_refused_reset_changes_nothing(
-    source: str, arguments: dict[str, Any], message: str
+    source: str, seed: Any, indices: Any, mask: Any, message: str
 ) -> None:
-    batch, twin = _batch(source), _batch(source)
-    batch.reset(seed=0)
-    twin.reset(seed=0)
-    with pytest.raises(ValueError, match=message):
-        batch.reset(**arguments)
+    batch, twin = _begun(2, source, 6, copies=2)
+    options = {"indices": indices, "reset_mask": mask}
+    with _refused(message):
+        batch.reset(seed=seed, options={k: v for k, v in options.items() if v is not None})
+    for row in range(6):
+        assert torch.equal(batch.pixels(row), twin.pixels(row))
     for number in range(2):
-        _assert_same(_step(batch, number), _step(twin, number), number)
+        _assert_same(_step(batch, number, 6), _step(twin, number, 6), number)
+        assert torch.allclose(batch.trail, twin.trail, rtol=0, atol=0, equal_nan=True)
     _assert_same(_named(batch.reset()), _named(twin.reset()))
 
 
-@pytest.mark.plain
-@every_source
-def test_a_refused_first_reset_is_no_reset(source: str) -> None:
-    batch = _batch(source)
-    with pytest.raises(ValueError, match="`seed` must be one number or 5"):
-        batch.reset(seed=[1, 2])
-    with pytest.raises(ValueError, match="`reset` must come before `step`"):
-        batch.step(_actions(5, 0))
+def test_an_unknown_option_is_refused() -> None:
+    with _refused("`options` must be among indices and reset_mask, got index: leave it out"):
+        _batch().reset(options={"index": [1]})
 
 
 def test_sets_and_tables_are_shared_between_batches() -> None:

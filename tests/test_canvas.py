@@ -208,6 +208,7 @@ def test_a_canvas_in_a_canvas() -> None:
         ({"height": 9, "width": -1}, "`width` must be a whole number from 1, got -1"),
         ({"height": 9, "width": 9, "piece": 0}, "`piece` must be a whole number from 1, got 0"),
         ({"height": 9, "width": 9, "pieces": -1}, "`pieces` must be a whole number from 0, got -1"),
+        ({"height": True, "width": 9}, "`height` must be a whole number from 1, got True"),
     ],
 )
 def test_canvases_that_are_none_are_refused(numbers: dict[str, int], message: str) -> None:
@@ -233,5 +234,7 @@ def test_pieces_must_fit_into_the_images() -> None:
 def test_clutter_needs_training_images(splits: dict[str, list[int]]) -> None:
     images = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
     base = ImageSet.from_arrays(images, [0], splits=splits)
-    with pytest.raises(ValueError, match="train"):
-        OnCanvas(base, Canvas(9, 9, pieces=1, piece=2)).draw(torch.tensor([0]), torch.tensor([0]))
+    with pytest.raises(ValueError, match="`pieces` must come from training images, got none: name"):
+        OnCanvas(base, Canvas(9, 9, pieces=1, piece=2))
+    drawn = OnCanvas(base, Canvas(9, 9)).draw(torch.tensor([0]), torch.tensor([0]))
+    assert drawn.shape == (1, 1, 9, 9)

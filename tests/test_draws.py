@@ -234,7 +234,7 @@ def test_a_seed_beyond_the_range_is_refused(seed: int) -> None:
         row_seeds(seed, 3, _CPU)
 
 
-WRONG = [[1, -1, 2], [1, 2, 2**63], [1, 2, 2**64], [1.5, 2, 3], [1, 2, None], [[1, 2, 3]], "123"]
+WRONG = [[1, -1, 2], [1, 2, 2**63], [1, 2, 2**64], [1.5, 2, 3], [1, 2, None], [[1, 2, 3]]]
 
 
 @pytest.mark.plain
@@ -245,8 +245,9 @@ def test_seeds_that_are_none_are_refused(seed: Any) -> None:
         row_seeds(seed, 3, _CPU)
 
 
-@pytest.mark.plain
-@pytest.mark.parametrize("seeds", [[1, -1, 2], [0.5, 1.5, 2.5], [True, False, True]], ids=repr)
+@pytest.mark.parametrize(
+    "seeds", [[1, -1, 2], pytest.param([0.5, 1.5, 2.5], marks=pytest.mark.plain)], ids=repr
+)
 def test_a_tensor_of_seeds_that_are_none_is_refused(seeds: list[Any]) -> None:
     with pytest.raises(ValueError, match="`seed` must be whole numbers in"):
         row_seeds(torch.tensor(seeds), 3, _CPU)

@@ -69,15 +69,35 @@ def test_black_and_white_and_transparent_grey_are_grey(tmp_path: Path) -> None:
     assert found[1, 0].tolist() == _grey(1).tolist()
 
 
-def test_grey_of_16_bits_keeps_its_shades(tmp_path: Path) -> None:
-    """Twelve- and sixteen-bit scans are common: they must be scaled or refused, never clipped."""
-    _write(tmp_path / "a/1.png", (np.arange(35, dtype=np.uint16) * 1872).reshape(5, 7))
-    try:
-        found = load_folder(tmp_path).images
-    except ValueError as error:
-        assert "1.png" in str(error)  # noqa: PT017
-    else:
-        assert len(found.unique()) == 35
+@pytest.mark.parametrize("suffix", ["png", "tif", "big-endian.tif", "pgm"])
+def test_grey_of_16_bits_is_scaled_to_8(tmp_path: Path, suffix: str) -> None:
+    pixels = (np.arange(35, dtype=np.uint16) * 1927).reshape(5, 7)
+    pixels[0, :2], pixels[4, 5:] = (255, 256), (65_279, 65_535)
+    (tmp_path / "a").mkdir()
+    order, mode = (">u2", "I;16B") if "big" in suffix else ("<u2", "I;16")
+    image = Image.frombytes(mode, (7, 5), pixels.astype(order).tobytes())
+    image.save(tmp_path / f"a/1.{suffix}")
+    wanted = [[value // 256 for value in line] for line in pixels.tolist()]
+    assert load_folder(tmp_path).images.tolist() == [[wanted]]
+    _write(tmp_path / "a/2.png", _colour(0))
+    assert load_folder(tmp_path).images[0].tolist() == [wanted] * 3
+
+
+def test_a_truncated_image_of_16_bits_is_named(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 2**16, (64, 64), dtype=np.uint16)
+    _write(tmp_path / "a/1.png", pixels)
+    content = (tmp_path / "a/1.png").read_bytes()
+    (tmp_path / "a/1.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"1\.png must be a readable image, got none .*truncated"):
+        load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_numbers_without_a_fixed_white_are_refused(tmp_path: Path, dtype: type) -> None:
+    _write(tmp_path / "a/1.tif", _grey(0).astype(dtype))
+    message = r"1\.tif must be a readable image, got none \(mode [IF] has no fixed white"
+    with pytest.raises(ValueError, match=message):
+        load_folder(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["png", "PNG", "bmp", "ppm", "tif", "tiff", "webp", "gif"])
@@ -153,14 +173,19 @@ def test_nested_and_other_files_are_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a/._1.png", ".cache/1.png", "a/.hidden.png"])
-def test_hidden_files_and_folders_are_not_read(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("content", [b"\0\5\x16\7", None], ids=["junk", "image"])
+@pytest.mark.parametrize("split", ["", "train"])
+def test_hidden_files_and_folders_are_not_read(
+    tmp_path: Path, split: str, content: bytes | None, name: str
+) -> None:
     """What macOS (`._1.png`) and other programs leave behind is neither an image nor a class."""
-    _fill(tmp_path, ["a/1.png"])
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    (tmp_path / name).write_bytes(b"\0\5\x16\7")
-    found = load_folder(tmp_path)
+    root = tmp_path / ".data" / split  # what lies above the folder may be hidden
+    _fill(root, ["a/1.png", name])
+    if content is not None:
+        (root / name).write_bytes(content)
+    found = load_folder(tmp_path / ".data")
     assert found.classes == ("a",)
-    assert len(found.images) == 1
+    assert found.images[:, 0].tolist() == [_grey(0).tolist()]
 
 
 def test_a_folder_that_is_called_like_an_image_is_not_read(tmp_path: Path) -> None:
