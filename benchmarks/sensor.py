@@ -1,9 +1,9 @@
 """How many glimpses a second? Ours beside the plain way and `F.grid_sample`, in one run.
 
-The plain way is that of the well-known code: pad the batch, crop every sample in a Python loop, average
-each crop down. `grid_sample` reads one bilinear sample for each pixel of the glimpse (it does not
-average). The limit is the time to move the numbers that a glimpse needs, 4 of the table for each pixel
-it returns, at the speed of a large copy measured in the same run.
+The plain way is that of the well-known code: pad the batch, crop every sample in a Python loop,
+average each crop down. `grid_sample` reads one bilinear sample for each pixel of the glimpse (it
+does not average). The limit is the time to move the numbers a glimpse needs, those of the table
+and those it returns, at the speed of a large copy measured in the same run.
 
     python benchmarks/sensor.py            # a few minutes
     python benchmarks/sensor.py --quick    # one row a size
@@ -97,7 +97,7 @@ def row(
     floats = images[:few].float()
     reference = few / seconds(lambda: plain(floats, location[:few], scales), device)
     sampled = few / seconds(lambda: by_grid_sample(floats, location[:few], scales), device)
-    moved = scales * (4 * (SIZE + 1) ** 2 * prepared.table.element_size() / 4 + 4 * SIZE**2)
+    moved = scales * ((SIZE + 1) ** 2 * prepared.table.element_size() + 4 * SIZE**2)
     return [
         str(side),
         str(scales),

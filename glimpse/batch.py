@@ -18,9 +18,10 @@ from jaxtyping import Bool, Float, Float32, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from .checks import check_count, check_name, check_shape
+from .assignment import Assignment, Seed, row_seeds
+from .batch_checks import check_step, checked_options
+from .checks import check_count, check_name
 from .coordinates import action_scale
-from .draws import Draws, Seed, row_seeds
 from .eye import Eye
 from .image_set import SPLITS, ImageSource
 from .rewards import REWARDS
@@ -96,7 +97,7 @@ class GlimpseBatch:
         self._reward = REWARDS[reward]
         self._scale = action_scale(eye.reach, *images.shape[1:], device=self.device)
         self._tables = images.prepared(eye.sensor)
-        self._draws = Draws(images, copies, split)
+        self._assignment = Assignment(images, copies, split)
         self._allot(0)
 
     @property
@@ -112,7 +113,9 @@ class GlimpseBatch:
     def pixels(self, row: int) -> Shaped[Tensor, "C H W"]:
         """Return the whole image that a row looks at."""
         which = slice(row, row + 1)
-        return self.images.draw(self._draws.index[which], self._draws.canvas_keys[which])[0].clone()
+        return self.images.draw(self._assignment.index[which], self._assignment.canvas_keys[which])[
+            0
+        ].clone()
 
     def reset(
         self, *, seed: Seed = None, options: Mapping[str, Any] | None = None
@@ -129,24 +132,25 @@ class GlimpseBatch:
             ValueError: An option is not known or of the wrong shape, or there are not as many seeds
                 as rows.
         """
-        indices, mask = self._checked_options(dict(options or {}))
-        rows = self._draws.rows if mask is not None else self.rows
+        count, begun = len(self.images.targets), self._assignment.rows
+        indices, mask = checked_options(options or {}, begun, self.copies, count, self.device)
+        rows = begun if mask is not None else self.rows
         rows = rows if indices is None else len(indices) * self.copies
         seeds = row_seeds(seed, rows, self.device)
         if mask is None:
-            if rows != self._draws.rows:
+            if rows != self._assignment.rows:
                 self._allot(rows)
             which = torch.arange(rows, device=self.device)
         else:
             which = mask.nonzero()[:, 0]
-        self._draws.begin(which, seeds, indices)
-        self._target = self._draws.target
+        self._assignment.begin(which, seeds, indices)
+        self._target = self._assignment.target
         self._show(which)
         self._steps[which] = 0
         self._count[which] = 0 if self.eye.first == "agent" else 1
         self._location[which] = 0
         if self.eye.first == "random":
-            self._location[which] = self._draws.first_locations(which)
+            self._location[which] = self._assignment.first_locations(which)
         self._trail[which] = torch.nan
         return self._observe(), {"target": self._target.clone()}
 
@@ -166,7 +170,8 @@ class GlimpseBatch:
         Raises:
             ValueError: An action or answer is missing, NaN or of the wrong shape.
         """
-        self._check(action, answer)
+        scores = self.task.scores if self.predict == "flat" else 0
+        check_step(action, answer, self._assignment.rows, scores)
         over = self._over()
         reward = torch.zeros(len(action), device=self.device)
         if answer is not None:
@@ -200,79 +205,8 @@ class GlimpseBatch:
             seeds = seed + part[:, None] + copy * len(self.images.targets)
             yield self.reset(seed=seeds.flatten(), options={"indices": part})
 
-    def _checked_options(
-        self, options: dict[str, Any]
-    ) -> tuple[Int64[Tensor, "G"] | None, Bool[Tensor, "B"] | None]:
-        indices, mask = options.pop("indices", None), options.pop("reset_mask", None)
-        if options:
-            raise ValueError(
-                f"`options` must be among indices and reset_mask, got {', '.join(options)}: "
-                "leave it out"
-            )
-        if mask is not None:
-            mask = torch.as_tensor(mask, device=self.device)
-            rows = self._draws.rows
-            if mask.shape != (rows,) or rows == 0 or mask.dtype != torch.bool:
-                raise ValueError(
-                    f"`reset_mask` must be ({rows},) of bool, got {tuple(mask.shape)} of "
-                    f"{mask.dtype}: reset all rows once, then give one truth value for each"
-                )
-            shared = mask.view(-1, self.copies)
-            if not bool((shared == shared[:, :1]).all()):
-                raise ValueError(
-                    f"`reset_mask` must hold for all copies={self.copies} of an image, got some: "
-                    "reset them together"
-                )
-        if indices is not None:
-            indices = torch.as_tensor(indices, device=self.device)
-            if indices.is_floating_point() or indices.dtype == torch.bool:
-                raise ValueError(
-                    f"`indices` must be whole numbers, got {indices.dtype}: use torch.nonzero(mask)"
-                )
-            groups = None if mask is None else self._draws.rows // self.copies
-            count = len(self.images.targets)
-            if indices.ndim != 1 or len(indices) == 0 or groups not in (None, len(indices)):
-                raise ValueError(
-                    f"`indices` must be ({groups or 'images'},), got {tuple(indices.shape)}: "
-                    "name one image for each group of copies"
-                )
-            if not 0 <= int(indices.min()) <= int(indices.max()) < count:
-                raise ValueError(
-                    f"`indices` must be in [0, {count}), got {int(indices.min())} to "
-                    f"{int(indices.max())}: name images that are there"
-                )
-        return indices if indices is None else indices.long(), mask
-
-    def _check(self, action: Float[Tensor, "B 2"], answer: Float[Tensor, "B n"] | None) -> None:
-        rows = self._draws.rows
-        if rows == 0:
-            raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
-        check_shape("action", action, f"{rows} 2", mend="give one (x, y) pair for each row")
-        if bool(action.isnan().any()):
-            row = int(action.isnan().any(dim=1).nonzero()[0])
-            raise ValueError(
-                f"`action` must be numbers, got {action[row].tolist()} in row {row}: "
-                "look for a division by zero or a diverged network"
-            )
-        if (answer is None) != (self.predict == "external"):
-            raise ValueError(
-                f"`answer` must be given with predict='flat' only, got {answer is not None} "
-                f"with {self.predict!r}: leave it out, or choose predict='flat'"
-            )
-        if answer is not None:
-            check_shape(
-                "answer",
-                answer,
-                f"{rows} {self.task.scores}",
-                mend="give one number for each class",
-            )
-            if not bool(answer.isfinite().all()):
-                raise ValueError(
-                    "`answer` must be finite, got NaN or infinity: use log_softmax of scores"
-                )
-
     def _allot(self, rows: int) -> None:
-        self._draws.allot(rows)
+        self._assignment.allot(rows)
         whole = torch.zeros(rows, dtype=torch.int64, device=self.device)
         self._target, self._steps, self._count = whole, whole.clone(), whole.clone()
         glimpses, channels = self.eye.glimpses, self.images.shape[0]
@@ -286,13 +220,15 @@ class GlimpseBatch:
         """Put the rows' new images before the eye."""
         if self._tables is not None and self.eye.context is None:
             return
-        images = self.images.draw(self._draws.index[which], self._draws.canvas_keys[which])
+        images = self.images.draw(
+            self._assignment.index[which], self._assignment.canvas_keys[which]
+        )
         if self.eye.context is not None:
             white = 255 if images.dtype == torch.uint8 else 1
             self._context[which] = F.adaptive_avg_pool2d(images.float() / white, self.eye.context)
         if self._tables is None:
             fresh = self.eye.sensor.prepare(images)
-            if len(which) == self._draws.rows:
+            if len(which) == self._assignment.rows:
                 self._canvases = fresh
             else:
                 self._canvases.table[which] = fresh.table
@@ -308,7 +244,7 @@ class GlimpseBatch:
         if self._tables is None:
             prepared, index = self._canvases, rows
         else:
-            prepared, index = self._tables, self._draws.index
+            prepared, index = self._tables, self._assignment.index
         glimpse = self.eye.sensor.read(prepared, index, self._location * self._scale)
         if self.eye.first == "agent":
             glimpse = glimpse * seen[..., None, None, None]

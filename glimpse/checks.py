@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable
 from numbers import Integral
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,6 +91,31 @@ def check_count(least: int, **values: int) -> None:
             raise ValueError(
                 f"`{name}` must be a whole number from {least}, got {value!r}: choose another"
             )
+
+
+def whole_numbers(name: str, numbers: Iterable[int] | Tensor | np.ndarray) -> Tensor:
+    """Return whole numbers as a tensor of int64 with one axis.
+
+    Raises:
+        ValueError: They are fractions or a mask, or have another number of axes.
+    """
+    if not isinstance(numbers, Tensor | np.ndarray):
+        numbers = np.array(list(numbers) or np.zeros(0, dtype=np.int64))
+    tensor = to_tensor(numbers)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ValueError(
+            f"`{name}` must be whole numbers, got {tensor.dtype}: "
+            "use np.flatnonzero of a mask, .long() of whole floats"
+        )
+    check_shape(name, tensor, "N", mend="give one axis of numbers")
+    return tensor.long()
+
+
+def to_tensor(array: Tensor | np.ndarray) -> Tensor:
+    """Return a tensor of an array of any strides and byte order."""
+    if isinstance(array, Tensor):
+        return array
+    return torch.from_numpy(np.array(array, array.dtype.newbyteorder("="), order="C"))
 
 
 def check_name(thing: str, name: str, known: Iterable[str]) -> None:

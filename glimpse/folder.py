@@ -15,7 +15,7 @@ from .image_set import SPLITS, ImageSet
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B")
-_GREY = ("1", "L", "LA", *_SIXTEEN_BITS)
+_GREY = ("1", "L", "LA", "I", *_SIXTEEN_BITS)
 
 
 def load_folder(root: str | Path, *, size: tuple[int, int] | None = None) -> ImageSet:
@@ -69,7 +69,9 @@ def load_image(
     """
     with _open(path) as image:
         try:
-            if image.mode in _SIXTEEN_BITS:  # Pillow would clip them at 255
+            if image.mode in _SIXTEEN_BITS or (
+                image.mode == "I" and image.format == "PPM"
+            ):  # Pillow would clip them at 255
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             elif image.mode in ("I", "F"):
                 raise ValueError(f"mode {image.mode} has no fixed white, give 8 or 16 bits")

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from .checks import check_images, check_name
+from .checks import check_images, check_name, to_tensor, whole_numbers
 from .sensor import GlimpseSensor, Prepared
 
 SPLITS = ("train", "validation", "test")
@@ -124,13 +124,15 @@ class ImageSet:
         Raises:
             ValueError: As the class itself.
         """
-        images = _to_tensor(images)
-        numbers = _whole("targets", targets)
+        images = to_tensor(images)
+        numbers = whole_numbers("targets", targets)
         if classes is None:
             classes = map(str, range(int(numbers.max()) + 1 if numbers.numel() else 0))
         if splits is None:
             splits = random_splits(len(images))
-        indices = {name: _whole(f"splits[{name!r}]", index) for name, index in splits.items()}
+        indices = {
+            name: whole_numbers(f"splits[{name!r}]", index) for name, index in splits.items()
+        }
         return ImageSet(images, numbers, tuple(classes), indices).to(images.device)
 
     @property
@@ -169,27 +171,3 @@ def random_splits(count: int, *, seed: int = 0) -> dict[str, Int64[Tensor, "M"]]
         "validation": order[:tenth],
         "test": order[tenth : 2 * tenth],
     }
-
-
-def _to_tensor(array: Tensor | np.ndarray) -> Tensor:
-    """Return a tensor of an array of any strides and byte order."""
-    if isinstance(array, Tensor):
-        return array
-    return torch.from_numpy(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))
-
-
-def _whole(name: str, numbers: Iterable[int] | Tensor | np.ndarray) -> Int64[Tensor, "M"]:
-    """Return whole numbers as a tensor.
-
-    Raises:
-        ValueError: They are fractions, or a mask.
-    """
-    if not isinstance(numbers, Tensor | np.ndarray):
-        numbers = np.array(list(numbers) or np.zeros(0, dtype=np.int64))
-    tensor = _to_tensor(numbers)
-    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise ValueError(
-            f"`{name}` must be whole numbers, got {tensor.dtype}: "
-            "use np.flatnonzero of a mask, .long() of whole floats"
-        )
-    return tensor.long()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from glimpse import ImageSet
-from glimpse.draws import Draws, row_seeds
+from glimpse.assignment import Assignment, row_seeds
 
 _CPU = torch.device("cpu")
 _TRAIN = [3, 4, 7, 8, 11]
@@ -20,14 +20,14 @@ def _set() -> ImageSet:
     return ImageSet.from_arrays(images.contiguous(), range(100, 112), splits=splits)
 
 
-def _draws(rows: int, *, copies: int = 1, split: str = "train") -> Draws:
-    draws = Draws(_set(), copies, split)
+def _draws(rows: int, *, copies: int = 1, split: str = "train") -> Assignment:
+    draws = Assignment(_set(), copies, split)
     draws.allot(rows)
     return draws
 
 
 def _begin(
-    draws: Draws,
+    draws: Assignment,
     seed: int | Sequence[int] | torch.Tensor | None = None,
     which: Sequence[int] | None = None,
     indices: Sequence[int] | None = None,
@@ -41,7 +41,7 @@ def _begin(
 
 
 def test_there_are_no_rows_until_there_is_room() -> None:
-    draws = Draws(_set(), 1, "train")
+    draws = Assignment(_set(), 1, "train")
     assert draws.rows == 0
     draws.allot(5)
     assert draws.rows == len(draws.index) == len(draws.canvas_keys) == 5

@@ -11,16 +11,17 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from .checks import whole_numbers
 from .image_set import ImageSource
 from .randomness import keys_of, uniform
 
 # Streams of random numbers: which image, what is random in it, the first location.
 _IMAGE, _CANVAS, _LOCATION = range(3)
 
-Seed = int | Sequence[int] | Int64[Tensor, "B"] | None
+Seed = int | np.integer | Sequence[int] | np.ndarray | Int64[Tensor, "B"] | None
 
 
-class Draws:
+class Assignment:
     """The images of a batch of rows, M consecutive rows sharing one.
 
     Args:
@@ -96,17 +97,19 @@ def row_seeds(seed: Seed, rows: int, device: torch.device) -> Int64[Tensor, "B"]
     if seed is None:
         return None
     if isinstance(seed, int | np.integer):
-        if not 0 <= int(seed) < 2**63 - rows:
-            raise ValueError(f"`seed` must be in [0, 2**63), got {seed}: choose another")
-        return torch.arange(rows, device=device) + int(seed)
-    if not isinstance(seed, Tensor):
-        if not all(isinstance(one, int | np.integer) and 0 <= int(one) < 2**63 for one in seed):
+        if not 0 <= int(seed) <= 2**63 - rows:
             raise ValueError(
-                f"`seed` must be whole numbers in [0, 2**63), got {list(seed)[:4]}: choose others"
+                f"`seed` must be in [0, 2**63 - {rows}] for {rows} rows, got {seed}: choose another"
             )
-        seed = torch.tensor([int(one) for one in seed])
-    if seed.shape != (rows,):
+        return torch.arange(rows, device=device) + int(seed)
+    try:
+        seeds = whole_numbers("seed", seed)
+    except OverflowError as error:
+        raise ValueError(f"`seed` must be in [0, 2**63), got {error}: choose others") from error
+    if len(seeds) != rows:
         raise ValueError(
-            f"`seed` must be one number or {rows}, got {tuple(seed.shape)}: give one for each row"
+            f"`seed` must be one number or {rows}, got {len(seeds)}: give one for each row"
         )
-    return seed.to(device=device, dtype=torch.int64)
+    if rows and int(seeds.min()) < 0:
+        raise ValueError(f"`seed` must be in [0, 2**63), got {int(seeds.min())}: choose others")
+    return seeds.to(device)

@@ -1,0 +1,109 @@
+"""What `GlimpseBatch.reset` and `step` are given, checked before anything changes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64, Shaped
+from torch import Tensor
+
+from .checks import check_shape, whole_numbers
+
+
+def checked_options(
+    options: Mapping[str, Any], rows: int, copies: int, images: int, device: torch.device
+) -> tuple[Int64[Tensor, "G"] | None, Bool[Tensor, "B"] | None]:
+    """Return the options `indices` and `reset_mask` as tensors.
+
+    Args:
+        options: What the user gave.
+        rows: How many rows have been begun; 0 before the first reset.
+        copies: How many consecutive rows share an image.
+        images: How many images there are.
+        device: Where the tensors shall lie.
+
+    Raises:
+        ValueError: An option is unknown, of the wrong shape or type, or names no image.
+    """
+    unknown = [name for name in options if name not in ("indices", "reset_mask")]
+    if unknown:
+        raise ValueError(
+            f"`options` must be among indices and reset_mask, got {', '.join(unknown)}: "
+            "leave it out"
+        )
+    mask, indices = options.get("reset_mask"), options.get("indices")
+    if mask is not None:
+        mask = _checked_mask(mask, rows, copies).to(device)
+    if indices is not None:
+        groups = None if mask is None else rows // copies
+        indices = _checked_indices(indices, groups, images).to(device)
+    return indices, mask
+
+
+def check_step(
+    action: Shaped[Tensor, "*any"], answer: Shaped[Tensor, "*any"] | None, rows: int, scores: int
+) -> None:
+    """Refuse an action or an answer that is missing, out of place, misshapen or no number.
+
+    Args:
+        action: Locations, wanted as (rows, 2).
+        answer: Log-probabilities, wanted as (rows, scores), or None where scores is 0.
+        rows: How many rows have been begun; 0 before the first reset.
+        scores: How many numbers an answer has; 0 where none is wanted.
+
+    Raises:
+        ValueError: One of these.
+    """
+    if rows == 0:
+        raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
+    check_shape("action", action, f"{rows} 2", mend="give one (x, y) pair for each row")
+    if bool(action.isnan().any()):
+        row = int(action.isnan().any(dim=1).nonzero()[0])
+        raise ValueError(
+            f"`action` must be numbers, got {action[row].tolist()} in row {row}: "
+            "look for a division by zero or a diverged network"
+        )
+    if answer is None:
+        if scores:
+            raise ValueError("`answer` must be given with predict='flat', got none: give one")
+        return
+    if not scores:
+        raise ValueError(
+            "`answer` must not be given with predict='external', got one: leave it out, or choose "
+            "predict='flat'"
+        )
+    check_shape("answer", answer, f"{rows} {scores}", mend="give one number for each class")
+    if not bool(answer.isfinite().all()):
+        raise ValueError("`answer` must be finite, got NaN or infinity: use log_softmax of scores")
+
+
+def _checked_mask(mask: Any, rows: int, copies: int) -> Bool[Tensor, "B"]:
+    tensor = mask if isinstance(mask, Tensor) else torch.from_numpy(np.array(mask))
+    if tensor.shape != (rows,) or rows == 0 or tensor.dtype != torch.bool:
+        raise ValueError(
+            f"`reset_mask` must be ({rows},) of bool, got {tuple(tensor.shape)} of {tensor.dtype}: "
+            "reset all rows once, then give one truth value for each"
+        )
+    shared = tensor.view(-1, copies)
+    if not bool((shared == shared[:, :1]).all()):
+        raise ValueError(
+            f"`reset_mask` must hold for all copies={copies} of an image, got some: "
+            "reset them together"
+        )
+    return tensor
+
+
+def _checked_indices(indices: Any, groups: int | None, images: int) -> Int64[Tensor, "G"]:
+    numbers = whole_numbers("indices", indices)
+    if len(numbers) == 0 or groups not in (None, len(numbers)):
+        raise ValueError(
+            f"`indices` must be ({groups or 'images'},), got {tuple(numbers.shape)}: "
+            "name one image for each group of copies"
+        )
+    if not 0 <= int(numbers.min()) <= int(numbers.max()) < images:
+        raise ValueError(
+            f"`indices` must be in [0, {images}), got {int(numbers.min())} to "
+            f"{int(numbers.max())}: name images that are there"
+        )
+    return numbers
