@@ -160,7 +160,7 @@ class EpisodeLearner:
             self._optimiser.load_state_dict(state["optimiser"])
             self._schedule.load_state_dict(state["schedule"])
             self._step = int(state["step"])
-        except (KeyError, RuntimeError, TypeError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"the checkpoint must be this agent's, got another ({str(error).splitlines()[0]}): "
                 "resume with the options it was trained with"

@@ -6,9 +6,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from glimpse.agents import load
+from glimpse.atomic import write_atomically
 from glimpse.drawing import Look, contact_sheet
 from glimpse.folder import load_image
-from glimpse.run_folder import write_atomically
 
 from .options import find_device
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from PIL import Image
 
+from glimpse.atomic import write_atomically
 from glimpse.checks import check_count
 from glimpse.drawing import animation, contact_sheet
-from glimpse.run_folder import write_atomically
 
 from .evaluate import add_run_options, open_run
 

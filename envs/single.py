@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from glimpse.drawing import draw_fixations
 
 from .config import EnvConfig, build_core
-from .spaces import action_space, observation_space, to_core, to_numpy
+from .spaces import action_space, check_indices, observation_space, to_core, to_numpy
 
 Observation = dict[str, Any]  # arrays by name
 
@@ -70,6 +70,7 @@ class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode: with a seed its first, without one the next of the same seed."""
+        check_indices(self.core, options)
         super().reset(seed=seed)
         if seed is None and not self._begun:
             seed = int(self.np_random.integers(2**31))

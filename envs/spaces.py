@@ -1,5 +1,6 @@
 """The spaces of an environment, and what crosses them: numpy outside, torch inside."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def to_core(
     """
     wanted = (rows, *action_space(core).shape)
     actions = np.asarray(actions)
-    if actions.shape != wanted or not np.issubdtype(actions.dtype, np.number):
+    if actions.shape != wanted or actions.dtype.kind not in "fiu":
         raise ValueError(
             f"actions must be numbers of shape {wanted}, got {actions.dtype} of shape "
             f"{actions.shape}: give one (x, y) pair"
@@ -56,6 +57,21 @@ def to_core(
     if core.predict == "external":
         return tensor, None
     return tensor[:, :2], core.task.log_probs(SCORE_SCALE * tensor[:, 2:].clamp(-1, 1))
+
+
+def check_indices(core: GlimpseBatch, options: Mapping[str, Any] | None) -> None:
+    """Refuse to show more or fewer images than the environment has rows; the engine itself may.
+
+    Raises:
+        ValueError: `options["indices"]` has another length.
+    """
+    indices = (options or {}).get("indices")
+    groups = core.rows // core.copies
+    if indices is not None and np.shape(indices) != (groups,):
+        raise ValueError(
+            f"`indices` must be ({groups},), got {np.shape(indices)}: "
+            "name one image for each group of copies"
+        )
 
 
 def to_numpy(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:

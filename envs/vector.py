@@ -11,7 +11,7 @@ from glimpse.checks import check_name
 from glimpse.drawing import draw_fixations
 
 from .config import EnvConfig, build_core
-from .spaces import action_space, observation_space, to_core, to_numpy
+from .spaces import action_space, check_indices, observation_space, to_core, to_numpy
 
 Array = NDArray[Any]
 Observation = dict[str, Any]  # arrays by name
@@ -74,6 +74,7 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
         Raises:
             ValueError: An option is unknown or of the wrong shape.
         """
+        check_indices(self.core, options)
         super().reset(seed=seed if isinstance(seed, int) else None)
         if seed is None and not self._begun:
             seed = int(self.np_random.integers(2**31))

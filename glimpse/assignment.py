@@ -102,14 +102,11 @@ def row_seeds(seed: Seed, rows: int, device: torch.device) -> Int64[Tensor, "B"]
                 f"`seed` must be in [0, 2**63 - {rows}] for {rows} rows, got {seed}: choose another"
             )
         return torch.arange(rows, device=device) + int(seed)
-    try:
-        seeds = whole_numbers("seed", seed)
-    except OverflowError as error:
-        raise ValueError(f"`seed` must be in [0, 2**63), got {error}: choose others") from error
+    seeds = whole_numbers("seed", seed)
     if len(seeds) != rows:
         raise ValueError(
             f"`seed` must be one number or {rows}, got {len(seeds)}: give one for each row"
         )
     if rows and int(seeds.min()) < 0:
-        raise ValueError(f"`seed` must be in [0, 2**63), got {int(seeds.min())}: choose others")
+        raise ValueError(f"`seed` must be in [0, 2**63), got {int(seeds.min())}: choose another")
     return seeds.to(device)

@@ -111,7 +111,13 @@ class GlimpseBatch:
         return self._trail * self._scale.float()
 
     def pixels(self, row: int) -> Shaped[Tensor, "C H W"]:
-        """Return the whole image that a row looks at."""
+        """Return the whole image that a row looks at.
+
+        Raises:
+            ValueError: `reset` was not called.
+        """
+        if self._assignment.rows == 0:
+            raise ValueError("`reset` must come first, got no image to show: call reset(seed=0)")
         which = slice(row, row + 1)
         return self.images.draw(self._assignment.index[which], self._assignment.canvas_keys[which])[
             0

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Mapping
+from statistics import fmean
 from types import FrameType
 from typing import Any
 
@@ -73,11 +74,10 @@ class Log:
         from torch.utils.tensorboard import SummaryWriter
 
         check_count(1, log_every=count)
-        run.forget_metrics_after(start)
-        self._run, self._count, self._step = run, count, start
+        self._metrics, self._count, self._step = run.metrics, count, start
+        self._metrics.forget_after(start)
         self._writer = SummaryWriter(str(run.path), purge_step=start + 1 if start else None)
-        self._sums: dict[str, float] = {}
-        self._steps = 0
+        self._values: dict[str, list[float]] = {}
         self._notes: dict[str, float] = {}
 
     def __enter__(self) -> "Log":
@@ -86,25 +86,24 @@ class Log:
 
     def __exit__(self, *error: object) -> None:
         """Write what is left and close the file for TensorBoard."""
-        if self._steps:
+        if self._values or self._notes:
             self._write()
         self._writer.close()
 
     def __call__(self, progress: Progress) -> None:
         """Count the step in, and write a row if it is time."""
         self._step = progress.step
-        self._steps += 1
         for name, value in progress.metrics.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._values.setdefault(name, []).append(value)
         if progress.step % self._count == 0:
             self._write()
 
     def _write(self) -> None:
-        row = {name: value / self._steps for name, value in self._sums.items()} | self._notes
-        self._run.append_metrics(self._step, row)
+        row = {name: fmean(values) for name, values in self._values.items()} | self._notes
+        self._metrics.append(self._step, row)
         for name, value in row.items():
             self._writer.add_scalar(name, value, self._step)
-        self._sums, self._notes, self._steps = {}, {}, 0
+        self._values, self._notes = {}, {}
 
     def note(self, metrics: Mapping[str, float]) -> None:
         """Put these numbers into the next row."""

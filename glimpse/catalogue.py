@@ -40,7 +40,7 @@ def image_names() -> dict[str, str]:
 
 
 def find_images(
-    images: str,
+    images: str | Path,
     *,
     data_root: str | Path | None = None,
     image_size: tuple[int, int] | None = None,
@@ -57,6 +57,12 @@ def find_images(
     Raises:
         ValueError: There is no such name or folder, or what it holds cannot be read.
     """
+    if not isinstance(images, str | Path):
+        raise ValueError(
+            f"`images` must be a name or a path, got {type(images).__name__}: give arrays a name "
+            "with register_images"
+        )
+    images = str(images)
     if images == "digits":
         found: ImageSource = _digits()
     elif images == "mnist":

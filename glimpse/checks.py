@@ -97,10 +97,12 @@ def whole_numbers(name: str, numbers: Iterable[int] | Tensor | np.ndarray) -> Te
     """Return whole numbers as a tensor of int64 with one axis.
 
     Raises:
-        ValueError: They are fractions or a mask, or have another number of axes.
+        ValueError: They are fractions or a mask, have another number of axes, or are too large.
     """
+    if isinstance(numbers, np.ndarray) and numbers.dtype.kind not in "iufcb":
+        numbers = numbers.tolist()
     if not isinstance(numbers, Tensor | np.ndarray):
-        numbers = np.array(list(numbers) or np.zeros(0, dtype=np.int64))
+        return _from_iterable(name, numbers)
     tensor = to_tensor(numbers)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise ValueError(
@@ -108,7 +110,20 @@ def whole_numbers(name: str, numbers: Iterable[int] | Tensor | np.ndarray) -> Te
             "use np.flatnonzero of a mask, .long() of whole floats"
         )
     check_shape(name, tensor, "N", mend="give one axis of numbers")
+    if tensor.dtype == torch.uint64 and bool((tensor.view(torch.int64) < 0).any()):
+        raise ValueError(f"`{name}` must be below 2**63, got {max(tensor.tolist())}: count from 0")
     return tensor.long()
+
+
+def _from_iterable(name: str, numbers: Iterable[int]) -> Tensor:
+    listed = list(numbers) if isinstance(numbers, Iterable) else [numbers]
+    for number in listed:
+        whole = isinstance(number, Integral) and not isinstance(number, bool)
+        if not isinstance(numbers, Iterable) or not whole or not -(2**63) <= number < 2**63:
+            raise ValueError(
+                f"`{name}` must be whole numbers below 2**63, got {number!r}: give one axis of them"
+            )
+    return torch.tensor([int(number) for number in listed], dtype=torch.int64)
 
 
 def to_tensor(array: Tensor | np.ndarray) -> Tensor:

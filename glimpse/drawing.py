@@ -57,7 +57,7 @@ def draw_fixations(
     _, height, width = image.shape
     zoom = max(side // max(height, width), 1) if max(height, width) <= side else 0
     factor = float(zoom) if zoom else side / max(height, width)
-    size = (round(width * factor), round(height * factor))
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
     how = Image.Resampling.NEAREST if zoom else Image.Resampling.BOX
     picture = _to_picture(image).resize(size, how)
     locations = locations[locations.isfinite().all(dim=1)].cpu()
@@ -73,9 +73,10 @@ def draw_fixations(
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_PATH)
     corners = sensor.corners(centres[-1:])[0].tolist()
     for number, ((left, top), window) in enumerate(zip(corners, sensor.widths, strict=True)):
-        box = [left * factor, top * factor, (left + window) * factor, (top + window) * factor]
+        edges = (left * factor, top * factor, (left + window) * factor, (top + window) * factor)
+        box = [round(edge) - (at > 1) for at, edge in enumerate(edges)]  # the last pixels inside
         colour = _WINDOWS[number % len(_WINDOWS)]
-        draw.rectangle([round(edge) for edge in box], outline=colour, width=max(side // 100, 2))
+        draw.rectangle(box, outline=colour, width=max(side // 100, 2))
     return picture
 
 

@@ -38,7 +38,9 @@ class ErrorRate:
         centre = p + z**2 / (2 * n)
         spread = z * sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
         scale = 100 / (1 + z**2 / n)
-        return max(centre - spread, 0) * scale, min(centre + spread, 1 + z**2 / n) * scale
+        low = 0.0 if self.wrong == 0 else (centre - spread) * scale
+        high = 100.0 if self.wrong == self.count else (centre + spread) * scale
+        return low, high
 
     def __str__(self) -> str:
         """Return the error with its interval."""

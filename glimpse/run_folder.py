@@ -12,15 +12,12 @@
 | `events.out.tfevents` | the same metrics for TensorBoard, and pictures of fixations            |
 """
 
-import csv
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +28,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from .atomic import write_atomically
+from .metrics_file import MetricsFile
+
 _LIBRARIES = ("glimpse-rl", "torch", "numpy", "gymnasium", "safetensors", "pillow")
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that, whatever happens, either the old or the new one is there, whole."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)
@@ -105,7 +90,7 @@ class RunFolder:
         text = self._read("config.yaml")
         try:
             config = yaml.safe_load(text)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError) as error:
             raise self._damaged("config.yaml") from error
         if not isinstance(config, dict):
             raise self._damaged("config.yaml")
@@ -168,42 +153,10 @@ class RunFolder:
             raise self._damaged("checkpoint.pt")
         return checkpoint
 
-    def append_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Add a row to `metrics.csv`; a column that is new widens the file."""
-        path = self.path / "metrics.csv"
-        columns = self._columns()
-        new = [name for name in metrics if name not in columns]
-        if new:
-            rows = self.read_metrics()
-            columns = [*(columns or ["step"]), *new]
-            write_atomically(path, _to_csv(columns, rows))
-        with path.open("a", newline="") as file:
-            csv.DictWriter(file, columns).writerow({"step": step, **metrics})
-
-    def read_metrics(self) -> list[dict[str, float]]:
-        """Return the rows of `metrics.csv`; a row that an interruption cut off is left out."""
-        path = self.path / "metrics.csv"
-        if not path.is_file():
-            return []
-        text = path.read_text()
-        whole = StringIO(text[: text.rfind("\n") + 1])
-        return [
-            {name: float(value) for name, value in row.items() if value}
-            for row in csv.DictReader(whole)
-        ]
-
-    def forget_metrics_after(self, step: int) -> None:
-        """Take from `metrics.csv` what was logged after `step`, before a run is resumed there."""
-        rows = [row for row in self.read_metrics() if row["step"] <= step]
-        if self._columns():
-            write_atomically(self.path / "metrics.csv", _to_csv(self._columns(), rows))
-
-    def _columns(self) -> list[str]:
-        path = self.path / "metrics.csv"
-        if not path.is_file():
-            return []
-        with path.open(newline="") as file:
-            return next(csv.reader(file), [])
+    @property
+    def metrics(self) -> MetricsFile:
+        """What was logged: `metrics.csv`."""
+        return MetricsFile(self.path / "metrics.csv")
 
     def _read(self, name: str) -> bytes:
         try:
@@ -219,14 +172,6 @@ class RunFolder:
             f"{self.path / name} must be as it was written, got a damaged file: "
             "restore it or train anew"
         )
-
-
-def _to_csv(columns: list[str], rows: list[dict[str, float]]) -> bytes:
-    text = StringIO(newline="")
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    writer.writerows({**row, "step": int(row["step"])} for row in rows)
-    return text.getvalue().encode()
 
 
 def _versions() -> dict[str, str]:
