@@ -63,14 +63,14 @@ def _scalars(run: RunFolder, name: str) -> list[tuple[int, float]]:
 def test_a_row_is_the_mean_of_its_steps(run: RunFolder) -> None:
     with Log(run, 3) as log:
         train(Counter(), 6, [log])
-        assert run.read_metrics() == [{"step": 3, "n": 2.0}, {"step": 6, "n": 5.0}]
-    assert run.read_metrics() == [{"step": 3, "n": 2.0}, {"step": 6, "n": 5.0}]
+        assert run.metrics.read() == [{"step": 3, "n": 2.0}, {"step": 6, "n": 5.0}]
+    assert run.metrics.read() == [{"step": 3, "n": 2.0}, {"step": 6, "n": 5.0}]
 
 
 def test_what_is_left_is_written_at_the_end(run: RunFolder) -> None:
     with Log(run, 5) as log:
         train(Counter(), 7, [log])
-    assert run.read_metrics() == [{"step": 5, "n": 3.0}, {"step": 7, "n": 6.5}]
+    assert run.metrics.read() == [{"step": 5, "n": 3.0}, {"step": 7, "n": 6.5}]
 
 
 def test_an_error_loses_no_row(run: RunFolder) -> None:
@@ -78,7 +78,7 @@ def test_an_error_loses_no_row(run: RunFolder) -> None:
     with pytest.raises(KeyboardInterrupt), Log(run, 5) as log:
         train(learner, 10, [log])
     assert learner.taken == 3
-    assert run.read_metrics() == [{"step": 2, "n": 1.5}]
+    assert run.metrics.read() == [{"step": 2, "n": 1.5}]
     assert _scalars(run, "n") == [(2, 1.5)]
 
 
@@ -87,7 +87,7 @@ def test_a_note_is_in_the_next_row_only(run: RunFolder) -> None:
         log.note({"validation error %": 9.0, "other": 1.0})
         log.note({"validation error %": 8.0})
         train(Counter(), 4, [log])
-    assert run.read_metrics() == [
+    assert run.metrics.read() == [
         {"step": 2, "n": 1.5, "validation error %": 8.0, "other": 1.0},
         {"step": 4, "n": 3.5},
     ]
@@ -97,15 +97,15 @@ def test_a_note_after_the_last_row_is_not_lost(run: RunFolder) -> None:
     with Log(run, 2) as log:
         train(Counter(), 2, [log])
         log.note({"validation error %": 7.0})
-    assert run.read_metrics()[-1]["validation error %"] == 7.0
-    assert run.read_metrics()[-1]["step"] == 2
+    assert run.metrics.read()[-1]["validation error %"] == 7.0
+    assert run.metrics.read()[-1]["step"] == 2
 
 
 def test_what_is_logged_in_some_steps_is_averaged_over_those(run: RunFolder) -> None:
     with Log(run, 4) as log:
         for step in range(1, 5):
             log(_progress(step, n=1.0, **({"seldom": 6.0} if step % 2 else {})))
-    assert run.read_metrics() == [{"step": 4, "n": 1.0, "seldom": 6.0}]
+    assert run.metrics.read() == [{"step": 4, "n": 1.0, "seldom": 6.0}]
 
 
 def test_tensorboard_gets_the_same_numbers(run: RunFolder) -> None:
@@ -131,15 +131,15 @@ def test_tensorboard_gets_the_picture(run: RunFolder) -> None:
 def test_a_resumed_log_forgets_what_came_after(run: RunFolder) -> None:
     with Log(run, 2) as log:
         train(Counter(), 8, [log])
-    assert [row["step"] for row in run.read_metrics()] == [2, 4, 6, 8]
+    assert [row["step"] for row in run.metrics.read()] == [2, 4, 6, 8]
     time.sleep(1.1)  # TensorBoard reads files in the order of their names: seconds, then process
     resumed = Counter()
     resumed.taken = 104
     with Log(run, 2, start=4) as log:
-        assert [row["step"] for row in run.read_metrics()] == [2, 4]
+        assert [row["step"] for row in run.metrics.read()] == [2, 4]
         train(resumed, 6, [log], start=4)
     wanted = [(2, 1.5), (4, 3.5), (6, 105.5)]
-    assert [(row["step"], row["n"]) for row in run.read_metrics()] == wanted
+    assert [(row["step"], row["n"]) for row in run.metrics.read()] == wanted
     assert _scalars(run, "n") == wanted
 
 

@@ -170,6 +170,18 @@ def test_large_images_shrink_to_their_means() -> None:
     assert (columns.min(), rows.min()) == (80, 20)
 
 
+@pytest.mark.parametrize("size", [1, 8])
+@pytest.mark.parametrize("location", [(0.0, 0.0), (0.313, -0.271), (1.0, 1.0), (-1.0, -1.0)])
+def test_windows_narrower_than_a_pixel_of_the_picture_can_be_drawn(
+    size: int, location: tuple[float, float]
+) -> None:
+    image = _blank(1, 1).expand(-1, 2500, 5000)
+    sensor = GlimpseSensor(size, scales=2)
+    picture = draw_fixations(image, torch.tensor([location]), sensor, side=SIDE)
+    assert picture.size == (200, 100)
+    assert (_pixels(picture) != GREY).any()
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1000), (1000, 1), (2, 3000)])
 def test_a_long_thin_image_can_be_drawn(height: int, width: int) -> None:
     at = torch.zeros(1, 2)

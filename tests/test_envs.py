@@ -260,6 +260,16 @@ def test_without_a_seed_every_environment_begins_elsewhere(kind: str) -> None:
     assert (locations[1] != locations[2]).any()
 
 
+@each_kind
+def test_what_is_random_without_a_seed_comes_from_np_random(kind: str) -> None:
+    results = []
+    for _ in range(2):
+        env: Any = GlimpseEnv(**NEAR) if kind == "single" else _vector()
+        env.np_random = np.random.default_rng(3)
+        results.append([env.reset(), env.reset()])
+    _assert_same(*results)
+
+
 # Autoreset.
 
 
@@ -304,6 +314,10 @@ def test_every_result_is_that_of_gymnasium_s_own_vector(
     _assert_same(ours.reset(seed=3), theirs.reset(seed=3))
     finals = 0
     for time in range(14):
+        if time == 1:  # out of phase
+            mask = np.array([False, True, True])
+            for env in (ours, theirs):
+                env.reset(options={"reset_mask": mask.copy()})
         actions = _actions(ours, [time] * ROWS)
         (*ours_seen, info), (*theirs_seen, told) = ours.step(actions), theirs.step(actions)
         _assert_same(ours_seen, theirs_seen, f"step {time}")
@@ -324,7 +338,7 @@ def test_every_result_is_that_of_gymnasium_s_own_vector(
             wanted, told = theirs.reset(options={"reset_mask": mask.copy()})
             _assert_same(seen, wanted)
             _assert_same(info["target"][mask], told["target"][mask])
-    assert finals == (0 if mode != "SameStep" else 14 // _length(predict, first))
+    assert (finals > 3) == (mode == "SameStep")
 
 
 def _length(predict: str, first: str, glimpses: int = 4) -> int:
@@ -493,6 +507,11 @@ def test_observations_lie_in_their_space(options: dict[str, Any]) -> None:
     assert isinstance(space, gymnasium.spaces.Dict)
     assert {name: part.shape for name, part in space.items()} == shapes
     assert vector.single_observation_space == space
+    bounds = {"glimpse": (0, 1), "location": (-1, 1), "step": (0, options["glimpses"])}
+    for name, (low, high) in {**bounds, "context": (0, 1)}.items():
+        if name in shapes:
+            assert (space[name].low == low).all()
+            assert (space[name].high == high).all()
     alone, batch = single.reset(seed=1)[0], vector.reset(seed=1)[0]
     over = False
     for time in range(9):
@@ -920,9 +939,8 @@ def test_no_rows_are_refused() -> None:
         _vector(rows=0)
 
 
-@pytest.mark.mnist
 def test_no_folder_of_mnist_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GLIMPSE_DATA")
+    monkeypatch.delenv("GLIMPSE_DATA", raising=False)
     with pytest.raises(ValueError, match=r"MNIST must be on disk, got no folder: .*GLIMPSE_DATA"):
         gymnasium.make("glimpse/MNIST-v0")
 
@@ -1034,7 +1052,10 @@ BAD_RESETS = {
     "unknown": ({"index": [1]}, r"`options` must be among indices and reset_mask, got index"),
     "beyond": ({"indices": [0, 1, SHADES]}, r"`indices` must be in \[0, 5\), got 0 to 5"),
     "negative": ({"indices": [0, 1, -1]}, r"`indices` must be in \[0, 5\), got -1 to 1"),
-    "fractions": ({"indices": [0.5, 1.0, 2.0]}, r"`indices` must be whole numbers, got .*float"),
+    "fractions": (
+        {"indices": [0.5, 1.0, 2.0]},
+        r"`indices` must be whole numbers.*, got .*(0\.5|float)",
+    ),
     "none": ({"indices": []}, r"`indices` must be"),
     "axes": ({"indices": [[0, 1, 2]]}, r"`indices` must be \(.*\), got \(1, 3\)"),
     "few": ({"indices": [0, 1]}, r"`indices` must be \(3,?\), got \(2,\)"),
@@ -1087,11 +1108,11 @@ def test_some_rows_cannot_be_reset_before_all_were() -> None:
 @pytest.mark.plain
 def test_seeds_of_a_wrong_number_are_refused() -> None:
     env = _vector()
-    with pytest.raises(ValueError, match=r"`seed` must be one number or 3, got \(2,\)"):
+    with pytest.raises(ValueError, match=r"`seed` must be one number or 3, got \(?2"):
         env.reset(seed=[1, 2])
-    with pytest.raises(ValueError, match=r"`seed` must be (in|whole numbers in) \[0, 2\*\*63\)"):
+    with pytest.raises(ValueError, match=r"`seed` must be .*2\*\*63"):
         env.reset(seed=2**63)
-    with pytest.raises(ValueError, match=r"`seed` must be (in|whole numbers in) \[0, 2\*\*63\)"):
+    with pytest.raises(ValueError, match=r"`seed` must be .*2\*\*63"):
         GlimpseEnv(**NEAR).reset(seed=2**80)
 
 

@@ -1,8 +1,6 @@
 """A run's files: what is written is read back, and an interruption or damage is survived."""
 
-import csv
 import json
-import math
 import os
 import pickle
 import platform
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from glimpse.run_folder import RunFolder, write_atomically
+from glimpse.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -125,7 +123,7 @@ WRITERS: dict[str, Callable[[RunFolder, int], None]] = {
     "agent.json": lambda run, value: run.write_json("agent.json", {"value": value}),
     "weights.safetensors": lambda run, value: run.write_weights({"value": torch.tensor(value)}),
     "checkpoint.pt": lambda run, value: run.write_checkpoint({"value": value}),
-    "metrics.csv": lambda run, value: run.append_metrics(value, {f"value {value}": 0.5}),
+    "metrics.csv": lambda run, value: run.metrics.append(value, {f"value {value}": 0.5}),
 }
 
 
@@ -155,43 +153,6 @@ def test_a_write_that_fails_leaves_the_old_file_whole(
     assert {file.name: file.read_bytes() for file in run.path.iterdir()} == before
     WRITERS[name](run, 2)
     assert (run.path / name).read_bytes() != before[name]
-
-
-def test_a_first_write_that_fails_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", _fail(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(tmp_path / "file", b"content")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_old_file_is_there_until_the_new_one_is_whole_and_on_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, seen = tmp_path / "file", []
-    path.write_bytes(b"old")
-    fsync, replace = os.fsync, Path.replace
-
-    def watched_fsync(handle: int) -> None:
-        seen.append(("fsync", path.read_bytes(), os.fstat(handle).st_size))
-        fsync(handle)
-
-    def watched_replace(self: Path, target: Path) -> Path:
-        seen.append(("replace", path.read_bytes(), len(self.read_bytes())))
-        return replace(self, target)
-
-    monkeypatch.setattr(os, "fsync", watched_fsync)
-    monkeypatch.setattr(Path, "replace", watched_replace)
-    write_atomically(path, b"the new content")
-    assert seen == [("fsync", b"old", 15), ("replace", b"old", 15)]
-    assert path.read_bytes() == b"the new content"
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
-
-
-def test_others_may_read_what_was_written(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "file", b"content")
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
 
 
 # Missing and damaged files
@@ -305,109 +266,8 @@ def test_code_in_a_config_is_refused_and_does_not_run(run: RunFolder, tmp_path: 
     assert not bomb.exists()
 
 
-# Metrics
-
-
-def _rows(run: RunFolder) -> list[list[str]]:
-    with (run.path / "metrics.csv").open(newline="") as file:
-        return list(csv.reader(file))
-
-
-def test_without_metrics_there_are_no_rows(run: RunFolder) -> None:
-    assert run.read_metrics() == []
-    run.forget_metrics_after(0)
-    assert not (run.path / "metrics.csv").exists()
-
-
-def test_metrics_come_back(run: RunFolder) -> None:
-    rows = [{"loss": 0.1 + 0.2, "error": 1e-300}, {"loss": -1 / 3, "error": 2e17}]
-    for step, row in enumerate(rows, 1):
-        run.append_metrics(10 * step, row)
-    assert run.read_metrics() == [{"step": 10.0, **rows[0]}, {"step": 20.0, **rows[1]}]
-    assert _rows(run)[0] == ["step", "loss", "error"]
-    assert [row[0] for row in _rows(run)] == ["step", "10", "20"]
-
-
-def test_metrics_that_are_no_finite_numbers_come_back(run: RunFolder) -> None:
-    run.append_metrics(1, {"loss": math.nan, "norm": math.inf})
-    (row,) = run.read_metrics()
-    assert math.isnan(row["loss"])
-    assert row["norm"] == math.inf
-
-
-def test_a_new_column_widens_the_file(run: RunFolder) -> None:
-    run.append_metrics(1, {"loss": 0.5})
-    run.append_metrics(2, {"error": 7.0, "loss": 0.25})
-    run.append_metrics(3, {"error": 6.0})
-    assert run.read_metrics() == [
-        {"step": 1, "loss": 0.5},
-        {"step": 2, "loss": 0.25, "error": 7.0},
-        {"step": 3, "error": 6.0},
-    ]
-    assert _rows(run) == [
-        ["step", "loss", "error"],
-        ["1", "0.5", ""],
-        ["2", "0.25", "7.0"],
-        ["3", "", "6.0"],
-    ]
-
-
-def test_columns_may_have_any_name(run: RunFolder) -> None:
-    run.append_metrics(1, {'train error, "in" %': 3.0})
-    run.append_metrics(2, {'train error, "in" %': 2.0})
-    assert [row['train error, "in" %'] for row in run.read_metrics()] == [3.0, 2.0]
-
-
-def _write_metrics(run: RunFolder, text: str) -> None:
-    (run.path / "metrics.csv").write_bytes(text.encode())
-
-
-CUT = "step,loss,error\r\n1,0.5,7.0\r\n2,0.25,6.0\r\n30,0.12"
-
-
-@pytest.mark.parametrize("cut", range(len(CUT) - 6, len(CUT) + 1))
-def test_a_row_that_was_cut_off_is_left_out(cut: int, run: RunFolder) -> None:
-    _write_metrics(run, CUT[:cut])
-    wanted = [{"step": 1, "loss": 0.5, "error": 7.0}, {"step": 2, "loss": 0.25, "error": 6.0}]
-    assert run.read_metrics() == wanted
-    run.forget_metrics_after(99)
-    assert run.read_metrics() == wanted
-    run.append_metrics(3, {"loss": 0.125, "error": 5.0})
-    assert run.read_metrics() == [*wanted, {"step": 3, "loss": 0.125, "error": 5.0}]
-
-
-def test_a_row_that_was_cut_off_does_not_spoil_the_next(run: RunFolder) -> None:
-    _write_metrics(run, CUT)
-    run.append_metrics(3, {"loss": 0.125, "error": 5.0})
-    assert [row["step"] for row in run.read_metrics()] == [1, 2, 3]
-    assert run.read_metrics()[-1] == {"step": 3, "loss": 0.125, "error": 5.0}
-
-
-def test_what_was_logged_after_a_step_is_forgotten(run: RunFolder) -> None:
-    for step in (10, 20, 30, 40):
-        run.append_metrics(step, {"loss": step / 8})
-    run.forget_metrics_after(25)
-    assert run.read_metrics() == [{"step": 10, "loss": 1.25}, {"step": 20, "loss": 2.5}]
-    run.forget_metrics_after(20)
-    assert [row["step"] for row in run.read_metrics()] == [10, 20]
-    run.append_metrics(30, {"loss": 3.0})
-    assert [row["step"] for row in run.read_metrics()] == [10, 20, 30]
-    run.forget_metrics_after(0)
-    assert run.read_metrics() == []
-    assert _rows(run) == [["step", "loss"]]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"step,loss\r\n1,abc\r\n",
-        b"step,loss\r\n1,2,3\r\n",
-        b"\xff\xfe\x80\r\n",
-        b"step,loss\r\n\xff\xff,\x80\r\n",
-        b"loss\r\n0.5\r\n",
-    ],
-)
-def test_damaged_metrics_are_named(content: bytes, run: RunFolder) -> None:
-    (run.path / "metrics.csv").write_bytes(content)
-    with pytest.raises(ValueError, match=_named(run, "metrics.csv")):
-        run.forget_metrics_after(5)
+def test_metrics_have_their_file(run: RunFolder) -> None:
+    assert run.metrics.path == run.path / "metrics.csv"
+    run.metrics.append(3, {"loss": 0.5})
+    assert run.metrics.read() == [{"step": 3, "loss": 0.5}]
+    assert run.metrics == RunFolder(run.path).metrics

@@ -1,0 +1,162 @@
+"""REINFORCE: its terms by hand, and a task of a second that only looking in the right place solves.
+
+An image shows a cue in its centre, bright or dark, and a bar on either side. The cue says which bar
+is the class; the other one says nothing. From the centre neither bar is seen.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from glimpse import Eye, GlimpseBatch, GlimpseSensor, ImageSet
+from glimpse.agents import Agent, CentreConfig, ReinforceConfig, control, reinforce
+from glimpse.agents.rollout import Rollout
+from glimpse.loop import train
+
+COUNT, STEPS = 600, 300
+EYE = Eye(sensor=GlimpseSensor(4), glimpses=2, first="centre")
+SIZES: dict[str, Any] = {
+    "steps": STEPS,
+    "batch": 64,
+    "hidden": 32,
+    "features": 32,
+    "learning_rate": 5e-3,
+    "core": "relu",
+    "precision": "float32",
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _task() -> tuple[ImageSet, Tensor]:
+    """Return the images and on which side, 0 or 1, each shows its class."""
+    generator = torch.Generator().manual_seed(0)
+    side, target, other = torch.randint(2, (3, COUNT), generator=generator)
+    images = torch.zeros(COUNT, 1, 16, 16)
+    images[:, 0, 6:10, 6:10] = 0.3 + 0.7 * side[:, None, None]
+    left, right = torch.where(side == 0, target, other), torch.where(side == 0, other, target)
+    images[..., :6] = 0.2 + 0.6 * left[:, None, None, None]
+    images[..., 10:] = 0.2 + 0.6 * right[:, None, None, None]
+    splits = {"train": range(400), "test": range(400, COUNT)}
+    return ImageSet.from_arrays(images, target, splits=splits), side
+
+
+def _trained(config: Any) -> tuple[Agent, GlimpseBatch]:
+    images, _ = _task()
+    batch = GlimpseBatch(images, EYE, 64)
+    agent = Agent.for_batch(config, batch)
+    make: Any = reinforce if isinstance(config, ReinforceConfig) else control
+    train(make(config, batch, agent.model), STEPS)
+    return agent, GlimpseBatch(images, EYE, 200)
+
+
+@pytest.mark.parametrize("reward", ["gain", "correct"])
+def test_it_learns_where_to_look(reward: Any) -> None:
+    agent, judge = _trained(ReinforceConfig(**SIZES, std=0.3, reward=reward))
+    evaluation = agent.evaluate(judge, "test")
+    assert evaluation.mean[0].percent > 35  # nothing to be seen yet
+    assert evaluation.mean[1].percent < 10
+    assert evaluation.sampled[1].percent < 15
+    images, side = _task()
+    test = images.splits["test"]
+    x = agent.predict(images.images[test]).locations[:, 1, 0]
+    looked_left = x < 0
+    assert (looked_left == (side[test] == 0)).float().mean() > 0.95
+
+
+def test_the_centre_does_not_do() -> None:
+    """The control of the test above: with the same budget it stays at chance."""
+    agent, judge = _trained(CentreConfig(**SIZES))
+    assert agent.evaluate(judge, "test").mean[1].percent > 35
+
+
+def _rollout(glimpses: int, actions: int) -> Rollout:
+    generator = torch.Generator().manual_seed(0)
+    means = torch.rand(5, actions, 2, generator=generator) - 0.5
+    return Rollout(
+        log_probs=torch.randn(5, glimpses, 3, generator=generator).log_softmax(dim=-1),
+        means=means.requires_grad_(),
+        actions=means.detach() + 0.2 * torch.randn(means.shape, generator=generator),
+        values=torch.randn(5, actions, generator=generator).requires_grad_(),
+        target=torch.tensor([0, 2, 1, 1, 0]),
+    )
+
+
+def _losses(rollout: Rollout, **options: Any) -> dict[str, Tensor]:
+    glimpses, actions = rollout.log_probs.shape[1], rollout.actions.shape[1]
+    first: Any = "agent" if glimpses == actions else "centre"
+    eye = Eye(sensor=GlimpseSensor(4), glimpses=glimpses, first=first)
+    images = ImageSet.from_arrays(torch.zeros(6, 1, 5, 5), [0, 1, 2, 0, 1, 2])
+    batch = GlimpseBatch(images, eye, 5)
+    config = ReinforceConfig(batch=5, hidden=4, features=4, std=0.2, **options)
+    learner = reinforce(config, batch, Agent.for_batch(config, batch).model)
+    return dict(learner._loss(rollout))
+
+
+@pytest.mark.parametrize("reward", ["gain", "correct"])
+@pytest.mark.parametrize("actions", [3, 4])
+def test_the_terms_by_hand(actions: int, reward: Any) -> None:
+    rollout = _rollout(4, actions)
+    losses = _losses(rollout, reward=reward, early=0.5)
+    answer = policy = baseline = 0.0
+    for b, target in enumerate(rollout.target.tolist()):
+        of_target = rollout.log_probs[b, :, target].tolist()
+        answer += -of_target[-1] - 0.5 * sum(of_target[:-1]) / 3
+        before = [-torch.tensor(3.0).log().item(), *of_target[:-1]]
+        rewards = [after - then for after, then in zip(of_target, before, strict=True)]
+        if reward == "correct":
+            right = int(rollout.log_probs[b, -1].argmax()) == target
+            rewards = [0.0, 0.0, 0.0, float(right)]
+        for a in range(actions):
+            followed = sum(rewards[4 - actions + a :])
+            value = rollout.values[b, a].item()
+            off = (rollout.actions[b, a] - rollout.means[b, a]).square().sum().item()
+            log_prob = -off / (2 * 0.04) - torch.tensor(2 * torch.pi * 0.04).log().item()
+            policy -= log_prob * (followed - value)
+            baseline += (value - followed) ** 2
+    assert losses["answer loss"].item() == pytest.approx(answer / 5, rel=1e-5)
+    assert losses["policy loss"].item() == pytest.approx(policy / 5, rel=1e-4)
+    assert losses["baseline loss"].item() == pytest.approx(baseline / (5 * actions), rel=1e-5)
+
+
+@pytest.mark.parametrize("reward", ["gain", "correct"])
+def test_rewards_are_constants(reward: Any) -> None:
+    """Policy and baseline loss have no gradient to the answers they are rewarded for."""
+    rollout = _rollout(4, 3)
+    leaf = rollout.log_probs.clone().requires_grad_()
+    losses = _losses(rollout._replace(log_probs=leaf), reward=reward)
+    for name, reached in (("policy loss", rollout.means), ("baseline loss", rollout.values)):
+        to_answers, to_its_own = torch.autograd.grad(
+            losses[name], [leaf, reached], allow_unused=True
+        )
+        assert to_answers is None
+        assert bool((to_its_own != 0).any())
+    (to_values,) = torch.autograd.grad(losses["policy loss"], [rollout.values], allow_unused=True)
+    assert to_values is None
+
+
+def test_without_a_choice_there_are_answers_only() -> None:
+    assert set(_losses(_rollout(1, 0))) == {"answer loss"}
+    assert set(_losses(_rollout(1, 1))) == {"answer loss", "policy loss", "baseline loss"}
+
+
+def test_its_options_are_checked() -> None:
+    with pytest.raises(ValueError, match="`std` must be finite and at least 1e-06, got 0"):
+        ReinforceConfig(std=0.0)
+    with pytest.raises(ValueError, match="`batch` must be a whole number from 1, got 0: "):
+        ReinforceConfig(batch=0)
+
+
+@pytest.mark.plain
+def test_an_unknown_reward_is_refused() -> None:
+    with pytest.raises(ValueError, match="`reward` must be one of correct, gain, got 'end': "):
+        ReinforceConfig(reward="end")
