@@ -10,7 +10,7 @@ from jaxtyping import Float32, Shaped
 from torch import Tensor, nn
 
 from glimpse.batch import GlimpseBatch
-from glimpse.checks import check_shape
+from glimpse.checks import check_count, check_shape, to_tensor
 from glimpse.drawing import Look
 from glimpse.evaluation import ErrorRate, error_rates
 from glimpse.eye import Eye
@@ -91,6 +91,7 @@ class Agent:
             glimpse_network: A network of your own, glimpse (B, K, C, s, s) and location (B, 2) to
                 (B, `config.features`).
         """
+        check_count(1, channels=channels)
         sensor = eye.sensor
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(config.seed, 0, 3))
@@ -162,7 +163,7 @@ class Agent:
         Raises:
             ValueError: The images are of the wrong shape, type or range.
         """
-        images = torch.as_tensor(images)
+        images = to_tensor(images)
         check_shape(
             "images",
             images,

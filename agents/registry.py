@@ -47,8 +47,18 @@ AGENTS: Mapping[str, Entry] = {
 
 
 def save(agent: Agent, run: RunFolder) -> None:
-    """Write an agent into a run's folder: `agent.json` and `weights.safetensors`."""
-    name = next(name for name, entry in AGENTS.items() if entry.config is type(agent.config))
+    """Write an agent into a run's folder: `agent.json` and `weights.safetensors`.
+
+    Raises:
+        ValueError: Its config is of none of the agents, so that it could not be loaded.
+    """
+    names = {entry.config: name for name, entry in AGENTS.items()}
+    if type(agent.config) not in names:
+        raise ValueError(
+            f"an agent's config must be that of one of {', '.join(AGENTS)}, got "
+            f"{type(agent.config).__name__}: it could not be loaded again"
+        )
+    name = names[type(agent.config)]
     run.write_json("agent.json", {"agent": name, **agent.describe()})
     run.write_weights(agent.model.state_dict())
 

@@ -1,5 +1,7 @@
 """`glimpse evaluate`: the errors of a trained agent."""
 
+from pathlib import Path
+
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
@@ -9,7 +11,15 @@ from glimpse.checks import check_name
 from glimpse.image_set import SPLITS
 from glimpse.run_folder import RunFolder
 
-from .options import EVALUATION_ROWS, RunOptions, ViewOptions, find_device, given, make_core
+from .options import (
+    EVALUATION_ROWS,
+    RunOptions,
+    ViewOptions,
+    check_fit,
+    find_device,
+    given,
+    make_core,
+)
 from .report import print_evaluation
 
 
@@ -42,6 +52,7 @@ def open_run(options: Namespace) -> tuple[Agent, GlimpseBatch]:
     agent = load(options.folder, device=device)
     view = given({**config, **given(vars(options), ViewOptions)}, ViewOptions)
     core = make_core(run_options.env, view, EVALUATION_ROWS, device, split=options.split)
+    check_fit(agent, core, RunFolder(Path(options.folder)))
     return agent, core
 
 

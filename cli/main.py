@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0, or 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     given = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     try:
+        train.check_config_files(given)
         options = _parser().parse_args(given)
         command, _ = _COMMANDS[options.command]
         code: int = command.run(options[options.command])
@@ -43,7 +44,9 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subcommands(required=True, dest="command")
     for name, (module, summary) in _COMMANDS.items():
         options = ArgumentParser(
-            description=f"{summary[0].upper()}{summary[1:]}.", exit_on_error=False
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            exit_on_error=False,
+            allow_abbrev=False,
         )
         commands.add_subcommand(name, options, help=summary)
         module.add_options(options)

@@ -1,5 +1,6 @@
 """What the commands have in common: options, devices, and environments built from them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, make_dataclass
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import gymnasium
 import torch
 
+from glimpse.agents import Agent
 from glimpse.batch import GlimpseBatch
+from glimpse.checks import check_count
 from glimpse.envs import ENVIRONMENTS, EnvConfig
+from glimpse.run_folder import RunFolder
 
 # Images looked at at once when a run is evaluated; the errors of a run are those of this number.
 EVALUATION_ROWS = 512
@@ -51,6 +55,13 @@ class RunOptions:
     threads: int = 1
     log_every: int = 50
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_count(1, threads=self.threads, log_every=self.log_every)
+        for name, value in (("env", self.env), ("device", self.device)):
+            if not isinstance(value, str):
+                raise ValueError(f"`{name}` must be a word, got {value!r}: mend config.yaml")
+
 
 def find_device(name: str) -> torch.device:
     """Return the device of a name.
@@ -60,8 +71,8 @@ def find_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    kind = name.split(":")[0]
-    if kind not in ("cpu", "cuda") or (kind == "cuda" and not torch.cuda.is_available()):
+    number = re.fullmatch(r"cpu|cuda(:\d+)?", name)
+    if number is None or (name != "cpu" and not torch.cuda.is_available()):
         known = "auto, cpu, cuda" if torch.cuda.is_available() else "auto or cpu (no CUDA here)"
         raise ValueError(f"`device` must be {known}, got {name!r}: choose one")
     return torch.device(name)
@@ -91,7 +102,10 @@ def make_core(
             **view,
             **learner,
         )
-    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
+        spec = gymnasium.registry.get(env)
+        if spec is not None and str(spec.vector_entry_point).startswith("glimpse.envs."):
+            raise  # an option that does not fit
         reason = str(error).splitlines()[0].rstrip(".")
         raise ValueError(
             f"`env` must be one of {', '.join(ENVIRONMENTS)} or registered, got {env!r} "
@@ -104,6 +118,21 @@ def make_core(
             f"choose one of {', '.join(ENVIRONMENTS)}"
         )
     return core
+
+
+def check_fit(agent: Agent, core: GlimpseBatch, folder: RunFolder) -> None:
+    """Refuse an environment that is not the one that the agent was made for.
+
+    Raises:
+        ValueError: Eye, channels or classes differ.
+    """
+    wanted = (agent.eye, agent.channels, agent.classes)
+    got = (core.eye, core.images.shape[0], core.images.classes)
+    if wanted != got:
+        raise ValueError(
+            f"{folder.path / 'config.yaml'} must describe what agent.json does, {wanted}, got "
+            f"{got}: restore it"
+        )
 
 
 def given(options: Mapping[str, Any], names: object) -> dict[str, Any]:

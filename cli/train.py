@@ -1,9 +1,12 @@
 """`glimpse train`: train an agent, or go on with an interrupted run."""
 
+import shlex
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +22,17 @@ from glimpse.batch import GlimpseBatch
 from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
 from glimpse.drawing import contact_sheet
 from glimpse.loop import Callback, Learner, Progress, every, train
-from glimpse.run_folder import RunFolder
+from glimpse.run_folder import RunFolder, read_yaml
 
-from .options import EVALUATION_ROWS, RunOptions, ViewOptions, find_device, given, make_core
+from .options import (
+    EVALUATION_ROWS,
+    RunOptions,
+    ViewOptions,
+    check_fit,
+    find_device,
+    given,
+    make_core,
+)
 from .report import print_evaluation
 
 # The exit code of a run that Ctrl-C ended, as shells have it.
@@ -35,7 +46,9 @@ def add_options(parser: ArgumentParser) -> None:
     )
     agents = parser.add_subcommands(required=False, dest="agent")
     for name, entry in AGENTS.items():
-        options = ArgumentParser(description=f"{name}: {entry.summary}.", exit_on_error=False)
+        options = ArgumentParser(
+            description=f"{name}: {entry.summary}.", exit_on_error=False, allow_abbrev=False
+        )
         options.add_argument(
             "--config", action=ActionConfigFile, help="take options from a run's config.yaml"
         )
@@ -43,6 +56,31 @@ def add_options(parser: ArgumentParser) -> None:
         options.add_class_arguments(entry.config)
         options.add_class_arguments(ViewOptions)
         agents.add_subcommand(name, options, help=entry.summary)
+
+
+def check_config_files(words: Sequence[str]) -> None:
+    """Refuse a `--config` file with unknown options by name; jsonargparse only says "'train'".
+
+    Raises:
+        ValueError: A file is no YAML, or has an option that the agent does not.
+    """
+    agent = next((word for word in words if word in AGENTS), None)
+    for word, following in pairwise([*words, ""]):
+        name, _, value = word.partition("=")
+        if name != "--config" or agent is None:
+            continue
+        path = Path(value or following)
+        known = {
+            field.name
+            for options in (RunOptions, AGENTS[agent].config, ViewOptions)
+            for field in fields(options)
+        }
+        unknown = [str(key) for key in read_yaml(path) if key not in known]
+        if unknown:
+            raise ValueError(
+                f"{path} must hold options of {agent}, got {', '.join(unknown)}: take them out, or "
+                "train the agent whose they are"
+            )
 
 
 def run(options: Namespace) -> int:
@@ -70,7 +108,7 @@ def _begin(name: str, options: Mapping[str, Any]) -> int:
     kept = {key: value for key, value in asdict(run_options).items() if key != "run"}
     folder.write_config({**kept, **_plain(view), **asdict(config)})
     save(agent, folder)
-    return _train(name, agent, cores, folder, run_options, start=0)
+    return _train(name, agent, cores, folder, run_options)
 
 
 def _resume(path: str) -> int:
@@ -82,8 +120,8 @@ def _resume(path: str) -> int:
     agent = load(path, device=device)
     name = str(folder.read_json("agent.json")["agent"])
     cores = _cores(run_options.env, given(stored, ViewOptions), agent.config, device)
-    start = int(folder.read_checkpoint().get("step", 0))
-    return _train(name, agent, cores, folder, run_options, start=start)
+    check_fit(agent, cores[0], folder)
+    return _train(name, agent, cores, folder, run_options, checkpoint=folder.read_checkpoint())
 
 
 def _cores(
@@ -104,18 +142,18 @@ def _train(
     folder: RunFolder,
     options: RunOptions,
     *,
-    start: int,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> int:
     core, judge = cores
     learner: Learner = AGENTS[name].learner(agent.config, core, agent.model)
-    if start:
-        learner.load_state_dict(folder.read_checkpoint()["learner"])
-    steps = agent.config.steps
-    checkpoint = Checkpoint(folder)
+    start, steps = 0, agent.config.steps
+    if checkpoint is not None:
+        start = _restore(learner, checkpoint, folder)
+    keep_state = Checkpoint(folder)
 
     def keep(progress: Progress) -> None:
         save(agent, folder)
-        checkpoint(progress)
+        keep_state(progress)
 
     def validate() -> dict[str, float]:
         return {"validation error %": agent.errors(judge, "validation")[-1].percent}
@@ -139,7 +177,7 @@ def _train(
     keep(progress)
     if progress.step < steps:
         print(f"interrupted after {progress.step} of {steps} steps; go on with:", file=sys.stderr)
-        print(f"  glimpse train --resume {folder.path}")
+        print(f"  glimpse train --resume {shlex.quote(str(folder.path))}")
         return INTERRUPTED
     split = "test" if len(judge.images.splits.get("test", ())) else "train"
     with Console(stderr=True).status("evaluating"):
@@ -147,6 +185,18 @@ def _train(
     folder.write_json("evaluation.json", print_evaluation(evaluation, split))
     print(f"run: {folder.path}")
     return 0
+
+
+def _restore(learner: Learner, checkpoint: Mapping[str, Any], folder: RunFolder) -> int:
+    """Bring a learner to where a checkpoint left it; return its step."""
+    step, state = checkpoint.get("step"), checkpoint.get("learner")
+    if not isinstance(step, int) or not isinstance(state, dict):
+        raise ValueError(
+            f"{folder.path / 'checkpoint.pt'} must hold a step and a learner, got "
+            f"{', '.join(map(str, checkpoint)) or 'nothing'}: restore it or train anew"
+        )
+    learner.load_state_dict(state)
+    return step
 
 
 def _plain(view: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,15 +97,15 @@ def row_seeds(seed: Seed, rows: int, device: torch.device) -> Int64[Tensor, "B"]
     if seed is None:
         return None
     if isinstance(seed, int | np.integer):
-        if not 0 <= int(seed) <= 2**63 - rows:
-            raise ValueError(
-                f"`seed` must be in [0, 2**63 - {rows}] for {rows} rows, got {seed}: choose another"
-            )
+        first, last = int(seed), int(seed) + rows - 1
+        if not 0 <= first <= 2**63 - max(rows, 1):
+            got = last if 0 <= first < 2**63 else first
+            raise ValueError(f"`seed` must be in [0, 2**63), got {got}: choose another")
         return torch.arange(rows, device=device) + int(seed)
     seeds = whole_numbers("seed", seed)
     if len(seeds) != rows:
         raise ValueError(
-            f"`seed` must be one number or {rows}, got {len(seeds)}: give one for each row"
+            f"`seed` must be one number or {rows}, got ({len(seeds)},): give one for each row"
         )
     if rows and int(seeds.min()) < 0:
         raise ValueError(f"`seed` must be in [0, 2**63), got {int(seeds.min())}: choose another")

@@ -204,6 +204,8 @@ class GlimpseBatch:
         split = split or self.split
         check_name("split", split, SPLITS)
         copy = torch.arange(self.copies, device=self.device)
+        every = len(self.images.targets) * self.copies
+        row_seeds(seed, every, self.device)  # none may run out of range
         pool = self.images.splits.get(split)
         if pool is None or len(pool) == 0:
             raise ValueError(f"split {split!r} must hold images, got none: choose another split")

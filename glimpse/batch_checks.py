@@ -42,7 +42,7 @@ def checked_options(
 
 
 def check_step(
-    action: Shaped[Tensor, "*any"], answer: Shaped[Tensor, "*any"] | None, rows: int, scores: int
+    action: Shaped[Tensor, "..."], answer: Shaped[Tensor, "..."] | None, rows: int, scores: int
 ) -> None:
     """Refuse an action or an answer that is missing, out of place, misshapen or no number.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -74,9 +74,9 @@ def check_at_least(least: float | int, **values: float | int) -> None:
         ValueError: A value is too small, infinite or NaN.
     """
     for name, value in values.items():
-        if not (math.isfinite(value) and value >= least):
+        if not (isinstance(value, Real) and math.isfinite(value) and value >= least):
             raise ValueError(
-                f"`{name}` must be finite and at least {least}, got {value}: choose another"
+                f"`{name}` must be finite and at least {least}, got {value!r}: choose another"
             )
 
 

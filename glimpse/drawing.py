@@ -74,7 +74,8 @@ def draw_fixations(
     corners = sensor.corners(centres[-1:])[0].tolist()
     for number, ((left, top), window) in enumerate(zip(corners, sensor.widths, strict=True)):
         edges = (left * factor, top * factor, (left + window) * factor, (top + window) * factor)
-        box = [round(edge) - (at > 1) for at, edge in enumerate(edges)]  # the last pixels inside
+        x0, y0, x1, y1 = (round(edge) for edge in edges)
+        box = (x0, y0, max(x1 - 1, x0), max(y1 - 1, y0))  # the last pixels inside
         colour = _WINDOWS[number % len(_WINDOWS)]
         draw.rectangle(box, outline=colour, width=max(side // 100, 2))
     return picture

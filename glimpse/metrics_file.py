@@ -43,13 +43,16 @@ class MetricsFile:
             ValueError: The file is damaged.
         """
         text = self._text()
-        rows = []
-        for row in csv.DictReader(StringIO(text[: text.rfind("\n") + 1])):
-            try:
-                rows.append({name: float(value) for name, value in row.items() if value})
-                rows[-1]["step"]  # every row has one
-            except (KeyError, TypeError, ValueError) as error:
-                raise self._damaged() from error
+        whole = StringIO(text[: text.rfind("\n") + 1])
+        try:
+            rows = [
+                {name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(whole)
+            ]
+        except (csv.Error, TypeError, ValueError) as error:
+            raise self._damaged() from error
+        if any("step" not in row for row in rows):
+            raise self._damaged()
         return rows
 
     def forget_after(self, step: int) -> None:

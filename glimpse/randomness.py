@@ -25,6 +25,9 @@ def derive_seed(*numbers: int) -> int:
         >>> derive_seed(0, 1) == derive_seed(0, 1), derive_seed(0, 1) == derive_seed(1, 0)
         (True, False)
     """
+    for number in numbers:
+        if not 0 <= number < 2**64:
+            raise ValueError(f"`seed` must be in [0, 2**64), got {number}: choose another")
     # SeedSequence pads with zeros and splits at 32 bits: without the count, (5,) would be (5, 0).
     words = [len(numbers), *(word for n in numbers for word in divmod(n, 2**32))]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(2))

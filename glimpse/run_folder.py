@@ -14,6 +14,7 @@
 
 import json
 import platform
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -87,14 +88,7 @@ class RunFolder:
         Raises:
             ValueError: It is missing or damaged.
         """
-        text = self._read("config.yaml")
-        try:
-            config = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError) as error:
-            raise self._damaged("config.yaml") from error
-        if not isinstance(config, dict):
-            raise self._damaged("config.yaml")
-        return config
+        return read_yaml(self.path / "config.yaml")
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Write a JSON file."""
@@ -146,7 +140,9 @@ class RunFolder:
         """
         content = BytesIO(self._read("checkpoint.pt"))
         try:
-            checkpoint = torch.load(content, weights_only=True, map_location="cpu")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch wonders aloud about damaged files
+                checkpoint = torch.load(content, weights_only=True, map_location="cpu")
         except Exception as error:  # torch names no common one
             raise self._damaged("checkpoint.pt") from error
         if not isinstance(checkpoint, dict):
@@ -159,19 +155,42 @@ class RunFolder:
         return MetricsFile(self.path / "metrics.csv")
 
     def _read(self, name: str) -> bytes:
-        try:
-            return (self.path / name).read_bytes()
-        except OSError as error:
-            raise ValueError(
-                f"{self.path / name} must be there, got {error.strerror or error}: was the run "
-                "interrupted before its first checkpoint, or the folder copied in part?"
-            ) from error
+        return _read(self.path / name)
 
     def _damaged(self, name: str) -> ValueError:
-        return ValueError(
-            f"{self.path / name} must be as it was written, got a damaged file: "
-            "restore it or train anew"
-        )
+        return _damaged(self.path / name)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the options in a YAML file.
+
+    Raises:
+        ValueError: It is missing, or holds anything else.
+    """
+    content = _read(path)
+    try:
+        options = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError) as error:
+        raise _damaged(path) from error
+    if not isinstance(options, dict):
+        raise _damaged(path)
+    return options
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(
+            f"{path} must be there, got {error.strerror or error}: was the run interrupted before "
+            "its first checkpoint, or the folder copied in part?"
+        ) from error
+
+
+def _damaged(path: Path) -> ValueError:
+    return ValueError(
+        f"{path} must be as it was written, got a damaged file: restore it or train anew"
+    )
 
 
 def _versions() -> dict[str, str]:

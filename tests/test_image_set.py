@@ -179,7 +179,7 @@ def test_there_must_be_one_target_for_each_image() -> None:
 
 @pytest.mark.plain
 def test_targets_must_have_one_axis() -> None:
-    with pytest.raises(ValueError, match=r"`targets` must be \(3,\), got \(3, 1\)"):
+    with pytest.raises(ValueError, match=r"`targets` must be \(N\), got \(3, 1\)"):
         ImageSet.from_arrays(torch.zeros(3, 1, 2, 2), torch.zeros(3, 1, dtype=torch.int64))
 
 
@@ -188,7 +188,8 @@ def test_targets_must_have_one_axis() -> None:
     "make", [torch.from_numpy, np.asarray, pytest.param(list, marks=pytest.mark.plain)]
 )
 def test_targets_must_be_whole_numbers(make: Callable[[np.ndarray], Any], dtype: str) -> None:
-    message = rf"`targets` must be whole numbers, got torch\.{dtype}: use np.flatnonzero of a mask"
+    kind = "False_" if dtype == "bool" else dtype
+    message = rf"`targets` must be whole numbers( below 2\*\*63)?, got (torch\.{dtype}|np\.{kind})"
     with pytest.raises(ValueError, match=message):
         ImageSet.from_arrays(torch.zeros(2, 1, 2, 2), make(np.array([0, 1], dtype=dtype)))
 
@@ -217,15 +218,15 @@ def test_an_unknown_split_is_refused_and_the_known_ones_are_listed() -> None:
     ("index", "got"),
     [
         (np.array([True, False, False, True]), "bool"),
-        ([True, False, False, True], "bool"),
+        ([True, False, False, True], "True"),
         (torch.tensor([0.5, 1.5]), "float32"),
-        pytest.param([0.5, 1.5], "float64", marks=pytest.mark.plain),
+        pytest.param([0.5, 1.5], "0.5", marks=pytest.mark.plain),
     ],
 )
 def test_split_indices_that_are_not_whole_numbers_are_not_taken_for_such(
     index: list[int] | np.ndarray | torch.Tensor, got: str
 ) -> None:
-    message = rf"`splits\['train'\]` must be whole numbers, got torch\.{got}: use np.flatnonzero"
+    message = rf"`splits\['train'\]` must be whole numbers( below 2\*\*63)?, got (torch\.)?{got}: "
     with pytest.raises(ValueError, match=message):
         ImageSet.from_arrays(torch.zeros(4, 1, 2, 2), [0] * 4, splits={"train": index})
 
