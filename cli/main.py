@@ -40,13 +40,13 @@ def _parser() -> ArgumentParser:
         prog="glimpse",
         description="Hard attention as reinforcement learning: agents that learn where to look.",
         exit_on_error=False,
+        allow_abbrev=False,  # an abbreviation of today is another option tomorrow
     )
     commands = parser.add_subcommands(required=True, dest="command")
     for name, (module, summary) in _COMMANDS.items():
         options = ArgumentParser(
             description=f"{summary[0].upper()}{summary[1:]}.",
             exit_on_error=False,
-            allow_abbrev=False,
         )
         commands.add_subcommand(name, options, help=summary)
         module.add_options(options)

@@ -46,9 +46,7 @@ def add_options(parser: ArgumentParser) -> None:
     )
     agents = parser.add_subcommands(required=False, dest="agent")
     for name, entry in AGENTS.items():
-        options = ArgumentParser(
-            description=f"{name}: {entry.summary}.", exit_on_error=False, allow_abbrev=False
-        )
+        options = ArgumentParser(description=f"{name}: {entry.summary}.", exit_on_error=False)
         options.add_argument(
             "--config", action=ActionConfigFile, help="take options from a run's config.yaml"
         )

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ def check_count(least: int, **values: int) -> None:
             )
 
 
-def whole_numbers(name: str, numbers: Iterable[int] | Tensor | np.ndarray) -> Tensor:
+def whole_numbers(name: str, numbers: Any) -> Tensor:
     """Return whole numbers as a tensor of int64 with one axis.
 
     Raises:
@@ -115,7 +116,7 @@ def whole_numbers(name: str, numbers: Iterable[int] | Tensor | np.ndarray) -> Te
     return tensor.long()
 
 
-def _from_iterable(name: str, numbers: Iterable[int]) -> Tensor:
+def _from_iterable(name: str, numbers: Any) -> Tensor:
     listed = list(numbers) if isinstance(numbers, Iterable) else [numbers]
     for number in listed:
         whole = isinstance(number, Integral) and not isinstance(number, bool)

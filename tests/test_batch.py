@@ -839,7 +839,7 @@ STEPS = [
 def test_a_refused_step_changes_nothing(
     action: Tensor, answer: Tensor | None, message: str
 ) -> None:
-    flat = (answer is not None) != ("got True" in message or "got False" in message)
+    flat = (answer is not None) != ("given" in message)
     batch, twin = _begun(2, predict="flat" if flat else "external")
     with _refused(message):
         batch.step(action, answer)
