@@ -62,7 +62,8 @@ class TrainingConfig(ABC):
             features=self.features,
         )
         check_count(0, seed=self.seed)
-        check_at_least(0, learning_rate=self.learning_rate, early=self.early, clip=self.clip)
+        check_at_least(0, learning_rate=self.learning_rate, early=self.early)
+        check_at_least(1e-6, clip=self.clip)  # 0 would cut every gradient to nothing
         check_name("core", self.core, CORES)
         check_name("precision", self.precision, PRECISIONS)
 
@@ -167,9 +168,10 @@ class EpisodeLearner:
             ) from error
 
     def _indices(self) -> Int64[Tensor, "G"]:
-        """Return the images of this step: each of the training split once an epoch, in new order.
+        """Return the images of this step: the training split in a new order every epoch.
 
-        A batch larger than the split takes it all, as often as it fits and once more in part.
+        What is left over when no batch can be filled any more is passed over in that epoch. A batch
+        larger than the split takes it all, as often as it fits and once more in part.
         """
         pool, size = self.batch.images.splits["train"], self.config.batch
         if size >= len(pool):

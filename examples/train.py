@@ -34,8 +34,8 @@ def main() -> None:
 
     run = RunFolder.create(options.run)
     save(agent, run)
-    image = env.core.images.draw(env.core.images.splits["test"][:1], env.core.target[:1])
-    print(f"probabilities of one image: {load(options.run).predict(image).probabilities[0, -1]}")
+    image = env.core.pixels(0)  # what the first row has just looked at
+    print(f"one image again: {load(options.run).predict(image[None]).probabilities[0, -1]}")
 
 
 if __name__ == "__main__":

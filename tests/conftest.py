@@ -7,8 +7,10 @@ MNIST and are skipped where the environment variable GLIMPSE_DATA does not name 
 """
 
 import os
+from collections.abc import Iterator
 
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("deterministic", deadline=None, derandomize=True)
@@ -52,3 +54,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two test processes share the cores; more threads than cores are slower by far."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,6 +1,5 @@
 """Controls learn to answer, and not where to look."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +15,6 @@ from glimpse.agents.rollout import Rollout
 SIZES: dict[str, Any] = {"steps": 8, "batch": 20, "hidden": 8, "features": 8}
 CONTROLS = [UniformConfig, CentreConfig, UntrainedConfig]
 every_control = pytest.mark.parametrize("kind", CONTROLS, ids=lambda kind: kind.__name__)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _batch(first: str = "random", rows: int = 20) -> GlimpseBatch:

@@ -1,6 +1,6 @@
 """The learner: exact to the bit when it is resumed, and no image more than once an epoch."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,6 @@ from glimpse.loop import Learner, train
 from glimpse.run_folder import RunFolder
 
 TRAIN = [1, 2, 4, 6, 7, 9, 10, 11, 13, 14, 15, 16]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _images() -> ImageSet:

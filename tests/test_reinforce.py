@@ -4,7 +4,6 @@ An image shows a cue in its centre, bright or dark, and a bar on either side. Th
 is the class; the other one says nothing. From the centre neither bar is seen.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,14 +26,6 @@ SIZES: dict[str, Any] = {
     "core": "relu",
     "precision": "float32",
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _task() -> tuple[ImageSet, Tensor]:
