@@ -94,7 +94,7 @@ class Agent:
         check_count(1, channels=channels)
         sensor = eye.sensor
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive_seed(config.seed, 0, 3))
+            torch.default_generator.manual_seed(derive_seed(config.seed, 0, 3))  # not CUDA's
             model = RecurrentAttention(
                 (sensor.scales, channels, sensor.size, sensor.size),
                 len(classes),
@@ -207,11 +207,14 @@ class Agent:
             sampled: Draw locations as in training.
         """
         passes = self._sweep(batch, split, seed=seed, sampled=sampled)
-        right = [batch.task.correct(rollout.log_probs, rollout.target) for rollout, _ in passes]
+        right = [
+            batch.task.correct(rollout.log_probs, rollout.target)[:: batch.copies]  # one a image
+            for rollout, _ in passes
+        ]
         return error_rates(torch.cat(right))
 
     def looks(self, batch: GlimpseBatch, split: str, count: int, *, seed: int = 0) -> list[Look]:
-        """Return how it looks at the first `count` images of a split, for `drawing`."""
+        """Return how it looks at the first images of a split: `count`, at most a batch."""
         observation, info = next(batch.sweep(split, seed=seed))
         noise = self._noise(batch, seed)
         rollout = self._play(batch, observation, info["target"], self.config.policy.best, noise)

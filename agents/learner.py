@@ -31,7 +31,7 @@ class TrainingConfig(ABC):
         copies: How many episodes of each image a batch has (the paper's M).
         learning_rate: Of Adam at the first step; it falls to 0 along a cosine.
         early: Weight of the answers before the last, relative to the last (0: the paper's).
-        clip: The gradient's norm is cut to this.
+        clip: The Euclidean norm of the whole gradient is cut to this.
         core: The recurrent core: `lstm`, or `relu` as in the paper.
         hidden: Width of the hidden state.
         features: Width of the glimpse network's output.
@@ -62,8 +62,9 @@ class TrainingConfig(ABC):
             features=self.features,
         )
         check_count(0, seed=self.seed)
-        check_at_least(0, learning_rate=self.learning_rate, early=self.early)
-        check_at_least(1e-6, clip=self.clip)  # 0 would cut every gradient to nothing
+        check_at_least(0, learning_rate=self.learning_rate, early=self.early, clip=self.clip)
+        if self.clip == 0:
+            raise ValueError("`clip` must be above 0, got 0: it cuts every gradient to nothing")
         check_name("core", self.core, CORES)
         check_name("precision", self.precision, PRECISIONS)
 
@@ -101,6 +102,8 @@ class EpisodeLearner:
                 f"the environment must have {config.batch * config.copies} rows and "
                 f"copies={config.copies}, got {batch.rows} and {batch.copies}: build it so"
             )
+        if len(batch.images.splits.get("train", ())) == 0:
+            raise ValueError("the images must have a training split, got none: name one in splits")
         self.config, self.batch, self.model = config, batch, model
         self._loss = loss
         self._optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)

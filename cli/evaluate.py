@@ -8,6 +8,7 @@ from rich.console import Console
 from glimpse.agents import Agent, load
 from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_name
+from glimpse.device import find_device
 from glimpse.image_set import SPLITS
 from glimpse.run_folder import RunFolder
 
@@ -16,7 +17,6 @@ from .options import (
     RunOptions,
     ViewOptions,
     check_fit,
-    find_device,
     given,
     make_core,
 )

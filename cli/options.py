@@ -1,8 +1,7 @@
 """What the commands have in common: options, devices, and environments built from them."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, make_dataclass
+from dataclasses import asdict, dataclass, fields, make_dataclass
 from typing import Any
 
 import gymnasium
@@ -63,21 +62,6 @@ class RunOptions:
                 raise ValueError(f"`{name}` must be a word, got {value!r}: mend config.yaml")
 
 
-def find_device(name: str) -> torch.device:
-    """Return the device of a name.
-
-    Raises:
-        ValueError: There is no such device.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    number = re.fullmatch(r"cpu|cuda(:\d+)?", name)
-    if number is None or (name != "cpu" and not torch.cuda.is_available()):
-        known = "auto, cpu, cuda" if torch.cuda.is_available() else "auto or cpu (no CUDA here)"
-        raise ValueError(f"`device` must be {known}, got {name!r}: choose one")
-    return torch.device(name)
-
-
 def make_core(
     env: str, view: Mapping[str, Any], rows: int, device: torch.device, **learner: Any
 ) -> GlimpseBatch:
@@ -103,7 +87,7 @@ def make_core(
             **learner,
         )
     except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
-        spec = gymnasium.registry.get(env)
+        spec = gymnasium.registry.get(env.split(":")[-1])
         if spec is not None and str(spec.vector_entry_point).startswith("glimpse.envs."):
             raise  # an option that does not fit
         reason = str(error).splitlines()[0].rstrip(".")
@@ -118,6 +102,12 @@ def make_core(
             f"choose one of {', '.join(ENVIRONMENTS)}"
         )
     return core
+
+
+def resolved(env: str, view: Mapping[str, Any]) -> dict[str, Any]:
+    """Return everything that an environment shows and how: its own options and the given ones."""
+    own = gymnasium.registry[env.split(":")[-1]].kwargs
+    return given(asdict(EnvConfig.of({**own, **view})), ViewOptions)
 
 
 def check_fit(agent: Agent, core: GlimpseBatch, folder: RunFolder) -> None:

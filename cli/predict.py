@@ -7,10 +7,9 @@ from jsonargparse import ArgumentParser, Namespace
 
 from glimpse.agents import load
 from glimpse.atomic import write_atomically
+from glimpse.device import find_device
 from glimpse.drawing import Look, contact_sheet
 from glimpse.folder import load_image
-
-from .options import find_device
 
 
 def add_options(parser: ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from rich.console import Console
 from glimpse.agents import AGENTS, Agent, load, save
 from glimpse.batch import GlimpseBatch
 from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
+from glimpse.device import find_device
 from glimpse.drawing import contact_sheet
 from glimpse.loop import Callback, Learner, Progress, every, train
 from glimpse.run_folder import RunFolder, read_yaml
@@ -29,9 +30,9 @@ from .options import (
     RunOptions,
     ViewOptions,
     check_fit,
-    find_device,
     given,
     make_core,
+    resolved,
 )
 from .report import print_evaluation
 
@@ -104,7 +105,7 @@ def _begin(name: str, options: Mapping[str, Any]) -> int:
     place = run_options.run or f"runs/{name}-{run_options.env.split('/')[-1]}-{time}"
     folder = RunFolder.create(place)
     kept = {key: value for key, value in asdict(run_options).items() if key != "run"}
-    folder.write_config({**kept, **_plain(view), **asdict(config)})
+    folder.write_config({**kept, **_plain(resolved(run_options.env, view)), **asdict(config)})
     save(agent, folder)
     return _train(name, agent, cores, folder, run_options)
 
@@ -172,8 +173,8 @@ def _train(
             watch = Validate(validate, log.note, bar.note)
             callbacks = [every(often, watch), every(5 * often, draw), *callbacks]
         progress = train(learner, steps, callbacks, start=start)
-    keep(progress)
     if progress.step < steps:
+        keep(progress)
         print(f"interrupted after {progress.step} of {steps} steps; go on with:", file=sys.stderr)
         print(f"  glimpse train --resume {shlex.quote(str(folder.path))}")
         return INTERRUPTED

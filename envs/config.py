@@ -3,10 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-import torch
-
 from glimpse.batch import GlimpseBatch
 from glimpse.catalogue import find_images
+from glimpse.device import find_device
 from glimpse.eye import Eye
 from glimpse.sensor import GlimpseSensor
 
@@ -94,7 +93,7 @@ def build_core(config: EnvConfig, rows: int) -> GlimpseBatch:
         context=config.context,
     )
     return GlimpseBatch(
-        images.to(torch.device(config.device)),
+        images.to(find_device(config.device)),
         eye,
         rows,
         copies=config.copies,

@@ -53,7 +53,7 @@ def to_core(
             + (" and one score a class" if core.predict == "flat" else "")
             + " for each environment"
         )
-    tensor = torch.as_tensor(actions, dtype=torch.float32, device=core.device)
+    tensor = torch.from_numpy(np.array(actions, dtype=np.float32, order="C")).to(core.device)
     if core.predict == "external":
         return tensor, None
     return tensor[:, :2], core.task.log_probs(SCORE_SCALE * tensor[:, 2:].clamp(-1, 1))

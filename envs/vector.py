@@ -20,8 +20,9 @@ Observation = dict[str, Any]  # arrays by name
 class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
     """`GlimpseEnv` for many images at once, on one engine: `core`, which speaks torch.
 
-    Row b of `reset(seed=s)` begins the episode that `GlimpseEnv.reset(seed=s + b)` begins. `info`
-    holds `target` (B,), the classes of the images in the observation beside it.
+    Row b of `reset(seed=s)` begins the episode that `GlimpseEnv.reset(seed=s + b)` begins, unless
+    it is a copy of another row. `info` holds `target` (B,), the classes of the images in the
+    observation beside it.
 
     Args:
         num_envs: How many rows B.

@@ -197,6 +197,7 @@ class GlimpseBatch:
         """Begin episodes with every image of a split once, batch after batch; the last is short.
 
         What is random in an image's episode depends on its index and the seed, not on the batch.
+        The batch is then in the middle of that split: begin with `reset(seed=...)` before going on.
 
         Raises:
             ValueError: There is no such split, or no image in it.

@@ -28,7 +28,7 @@ class Canvas:
     Attributes:
         height: Of the canvas, in pixels.
         width: Of the canvas, in pixels.
-        pieces: How many random crops of other training images lie about.
+        pieces: How many random crops of training images lie about.
         piece: Height and width of each crop, in pixels.
     """
 

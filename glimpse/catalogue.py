@@ -63,6 +63,11 @@ def find_images(
             "with register_images"
         )
     images = str(images)
+    if image_size is not None and (images in image_names() or not Path(images).is_dir()):
+        raise ValueError(
+            f"`image_size` must be left out unless `images` is a folder, got {images!r}: "
+            "leave it out"
+        )
     if images == "digits":
         found: ImageSource = _digits()
     elif images == "mnist":

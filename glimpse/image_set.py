@@ -73,7 +73,8 @@ class ImageSet:
     targets: Int64[Tensor, "N"]
     classes: tuple[str, ...]
     splits: Mapping[str, Int64[Tensor, "M"]]
-    _tables: dict[GlimpseSensor, Prepared] = field(default_factory=dict, init=False, repr=False)
+    _tables: dict[torch.dtype, Prepared] = field(default_factory=dict, init=False, repr=False)
+    _elsewhere: dict[torch.device, "ImageSet"] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check what came from outside.
@@ -149,17 +150,23 @@ class ImageSet:
 
     def prepared(self, sensor: GlimpseSensor) -> Prepared:
         """Return all images prepared for the sensor."""
-        if sensor not in self._tables:
-            self._tables[sensor] = sensor.prepare(self.images)
-        return self._tables[sensor]
+        dtype = sensor.table_dtype()  # all that the tables depend on
+        if dtype not in self._tables:
+            self._tables[dtype] = sensor.prepare(self.images)
+        return self._tables[dtype]
 
     def to(self, device: torch.device | str) -> "ImageSet":
-        """Return the same set with its tensors on `device`."""
+        """Return the same set with its tensors on `device`; asked again, the very same."""
+        device = torch.empty(0, device=device).device  # with its number
+        if device in self._elsewhere:
+            return self._elsewhere[device]
         tensors = [self.images, self.targets, *self.splits.values()]
-        if all(tensor.device == torch.device(device) for tensor in tensors):
+        if all(tensor.device == device for tensor in tensors):
             return self
         splits = {split: index.to(device) for split, index in self.splits.items()}
-        return ImageSet(self.images.to(device), self.targets.to(device), self.classes, splits)
+        moved = ImageSet(self.images.to(device), self.targets.to(device), self.classes, splits)
+        self._elsewhere[device] = moved
+        return moved
 
 
 def random_splits(count: int, *, seed: int = 0) -> dict[str, Int64[Tensor, "M"]]:

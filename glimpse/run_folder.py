@@ -8,7 +8,7 @@
 | `checkpoint.pt`       | all that a resumed run needs: tensors, numbers and dicts, no code      |
 | `metrics.csv`         | what was logged, a row every so many steps                             |
 | `versions.json`       | of Python and of the libraries                                         |
-| `evaluation.json`     | the errors on the test images                                          |
+| `evaluation.json`     | the errors on test images, or on training ones where there are none    |
 | `events.out.tfevents` | the same metrics for TensorBoard, and pictures of fixations            |
 """
 

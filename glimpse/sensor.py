@@ -105,7 +105,7 @@ class GlimpseSensor:
         """
         check_images(images)
         integer = images.dtype == torch.uint8
-        white, dtype = (255, self._table_dtype()) if integer else (1, torch.float64)
+        white, dtype = (255, self.table_dtype()) if integer else (1, torch.float64)
         count, channels, height, width = images.shape
         table = images.new_zeros((count, channels, height + 1, width + 1), dtype=dtype)
         table[:, :, 1:, 1:] = images.cumsum(dim=-1, dtype=dtype).cumsum(dim=-2, dtype=dtype)
@@ -140,7 +140,8 @@ class GlimpseSensor:
         widths = torch.tensor(self.widths, dtype=torch.float64, device=centre.device)
         return (centre[:, None] - widths[:, None] / 2 + 0.5).floor()
 
-    def _table_dtype(self) -> torch.dtype:
+    def table_dtype(self) -> torch.dtype:
+        """Return the type of the tables of uint8 images: the smallest that tells every box."""
         pixels = (self.factor ** (self.scales - 1)) ** 2  # in the largest box
         if pixels <= (2**16 - 1) // 255:
             return torch.int16
@@ -160,6 +161,8 @@ class GlimpseSensor:
         sums = _box_sums(prepared, index, x, y, _edge if self.outside == "edge" else _zero)
         area = step.float().square()[..., None, None]  # (K, 1, 1, 1)
         glimpse = sums / (area * prepared.white)
+        if prepared.white == 1:  # differences of floats are a hair off
+            glimpse.clamp_(0, 1)
         if self.outside == "mean":
             inside_x = x.clamp(0, prepared.width).diff().float()  # (B, K, s)
             inside_y = y.clamp(0, prepared.height).diff().float()

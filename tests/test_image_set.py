@@ -253,3 +253,24 @@ def test_arrays_may_have_any_strides_and_byte_order() -> None:
             assert torch.equal(found.targets, wanted.targets)
             assert torch.equal(found.splits["train"], wanted.splits["train"])
     assert torch.equal(ImageSet.from_arrays(pixels[::-1], [0] * 4).images, wanted.images.flip(0))
+
+
+def test_a_set_is_itself_on_the_device_where_it_is() -> None:
+    images = ImageSet.from_arrays(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), [0, 0, 0])
+    assert images.to("cpu") is images
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_set_asked_again_for_a_device_is_the_very_same_with_its_tables() -> None:
+    images = ImageSet.from_arrays(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), [0, 0, 0])
+    moved = images.to("cuda")
+    assert moved is not images
+    assert images.to("cuda:0") is moved
+    assert moved.to("cuda") is moved
+
+
+def test_sensors_whose_tables_are_alike_share_them() -> None:
+    images = ImageSet.from_arrays(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), [0, 0, 0])
+    table = images.prepared(GlimpseSensor(2))
+    assert images.prepared(GlimpseSensor(3, 2, outside="mean")) is table
+    assert images.prepared(GlimpseSensor(2, 6)) is not table
