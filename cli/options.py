@@ -44,7 +44,8 @@ class RunOptions:
         run: Folder for the results, which must be new; by default one named after agent,
             environment and time in the folder runs.
         device: auto, cpu or cuda; auto is cuda where there is one.
-        threads: CPU threads to compute with; networks of this size gain nothing from more.
+        threads: CPU threads to compute with; two are hardly faster than one for networks of this
+            size, and far slower where other programs run.
         log_every: Steps that each row of metrics.csv covers.
     """
 
