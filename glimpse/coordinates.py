@@ -8,6 +8,8 @@ Convention:
     pixel, so the centre of that pixel is at 0.5.
 """
 
+from functools import lru_cache
+
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
@@ -28,6 +30,13 @@ def to_pixels(location: Float[Tensor, "B 2"], height: int, width: int) -> Float6
             f"`location` must be finite, got {location[row].tolist()} in row {row}: "
             "look for a division by zero or a diverged network"
         )
+    return checked_to_pixels(location, height, width)
+
+
+def checked_to_pixels(
+    location: Float[Tensor, "B 2"], height: int, width: int
+) -> Float64[Tensor, "B 2"]:
+    """Return `to_pixels` of locations that are known to be pairs of finite numbers."""
     return (location.double() + 1) / 2 * _lengths(height, width, location.device)
 
 
@@ -58,8 +67,10 @@ def action_scale(
     if reach is None:
         return torch.ones(2, dtype=torch.float64, device=device)
     check_at_least(0, reach=reach)
-    return reach / (_lengths(height, width, device) / 2)
+    return reach / (_lengths(height, width, torch.device(device)) / 2)
 
 
-def _lengths(height: int, width: int, device: torch.device | str) -> Float64[Tensor, "2"]:
-    return torch.tensor([width, height], dtype=torch.float64, device=device)
+@lru_cache(maxsize=64)
+def _lengths(height: int, width: int, device: torch.device) -> Float64[Tensor, "2"]:
+    with torch.inference_mode(False):  # or it could not be used outside it later
+        return torch.tensor([width, height], dtype=torch.float64, device=device)

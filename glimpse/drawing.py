@@ -43,6 +43,7 @@ def draw_fixations(
     locations: Float[Tensor, "T 2"],
     sensor: GlimpseSensor,
     *,
+    width: int | None = None,
     side: int = 320,
 ) -> Image.Image:
     """Draw the windows of the last location over the image, and the path that led there.
@@ -51,28 +52,33 @@ def draw_fixations(
         image: uint8 or float in [0, 1]; of more than three channels the first is shown.
         locations: In [-1, 1] of the image; those that are NaN have not been looked at.
         sensor: Whose windows are drawn, to scale, the finest in orange.
+        width: Of the image that the sensor reads, in pixels, where the one that is shown is a
+            smaller picture of it.
         side: The longer side of the picture is at most this, in pixels: the largest multiple of
             the image's, or less than the image's where that is larger.
     """
-    _, height, width = image.shape
-    zoom = max(side // max(height, width), 1) if max(height, width) <= side else 0
-    factor = float(zoom) if zoom else side / max(height, width)
-    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    _, rows, columns = image.shape
+    zoom = max(side // max(rows, columns), 1) if max(rows, columns) <= side else 0
+    factor = float(zoom) if zoom else side / max(rows, columns)
+    size = (max(round(columns * factor), 1), max(round(rows * factor), 1))
     how = Image.Resampling.NEAREST if zoom else Image.Resampling.BOX
     picture = _to_picture(image).resize(size, how)
     locations = locations[locations.isfinite().all(dim=1)].cpu()
     if len(locations) == 0:
         return picture
     draw = ImageDraw.Draw(picture)
-    centres = to_pixels(locations, height, width)
+    shown = (width or columns) / columns  # pixels that the sensor reads, for each one shown
+    centres = to_pixels(locations, rows, columns) * shown
+    factor /= shown
     path = [(x * factor, y * factor) for x, y in centres.tolist()]
     if len(path) > 1:
         draw.line(path, fill=_PATH, width=max(side // 160, 1))
     radius = side / 100
     for x, y in path:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_PATH)
-    corners = sensor.corners(centres[-1:])[0].tolist()
-    for number, ((left, top), window) in enumerate(zip(corners, sensor.widths, strict=True)):
+    windows = sensor.windows
+    corners = windows.corners(centres[-1:])[..., 0].t().tolist()
+    for number, ((left, top), window) in enumerate(zip(corners, windows.widths, strict=True)):
         edges = (left * factor, top * factor, (left + window) * factor, (top + window) * factor)
         x0, y0, x1, y1 = (round(edge) for edge in edges)
         box = (x0, y0, max(x1 - 1, x0), max(y1 - 1, y0))  # the last pixels inside

@@ -15,7 +15,10 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from .checks import check_images, check_name, to_tensor, whole_numbers
+from .pixels import Pixels
 from .sensor import GlimpseSensor, Prepared
+from .tables import SummedAreaTables
+from .tasks import Classification, Search
 
 SPLITS = ("train", "validation", "test")
 
@@ -26,28 +29,34 @@ class ImageSource(Protocol):
 
     Attributes:
         shape: Channels, height and width of every image.
-        classes: The names of the classes.
-        targets: The class of every index.
+        task: What is asked about them.
+        targets: The class, or the place, of every index.
         splits: The indices of every split.
     """
 
     @property
     def shape(self) -> tuple[int, int, int]: ...  # noqa: D102
     @property
-    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    def task(self) -> Classification | Search: ...  # noqa: D102
     @property
-    def targets(self) -> Int64[Tensor, "N"]: ...  # noqa: D102
+    def targets(self) -> Shaped[Tensor, "N ..."]: ...  # noqa: D102
     @property
     def splits(self) -> Mapping[str, Int64[Tensor, "M"]]: ...  # noqa: D102
 
     def draw(
         self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
     ) -> Shaped[Tensor, "B C H W"]:
-        """Return the images of these indices; what is random in them is a function of the keys."""
+        """Return the images of these indices; what is random in them is a function of the keys.
+
+        Images that are too large for that come at a lower resolution.
+        """
         ...
 
-    def prepared(self, sensor: GlimpseSensor) -> Prepared | None:
-        """Return all images prepared for the sensor; None where every draw is another image."""
+    def prepared(self, sensor: GlimpseSensor, memory: float) -> Prepared | None:
+        """Return all images prepared for the sensor; None where every draw is another image.
+
+        What is made for that takes at most `memory` bytes.
+        """
         ...
 
     def to(self, device: torch.device | str) -> "ImageSource":
@@ -59,8 +68,12 @@ class ImageSource(Protocol):
 class ImageSet:
     """Images in memory. They stay what they are, uint8 or float, on the device they are on.
 
-    The tables that the sensor reads are made once for each sensor and kept. Peak memory, beside the
-    images: the table (`GlimpseSensor.prepare`), twice while it is made.
+    What the sensor reads is made once for each kind of sensor and kept: summed-area tables, one for
+    all scales. For every image of C channels a table takes C (H + 1) (W + 1) numbers of 2 bytes
+    with up to 5 scales of factor 2 (3 of factor 4), of 4 bytes with up to 12 (6), else of 8;
+    always of 8 for images of floats. That is 2 bytes a pixel beside the 1 of a uint8 image, none of
+    it more for a further scale, and at most 0.2 GiB more while tables are made. Images whose tables
+    would take more than the memory allowed are read pixel by pixel, with the same result.
 
     Attributes:
         images: All of them.
@@ -73,7 +86,9 @@ class ImageSet:
     targets: Int64[Tensor, "N"]
     classes: tuple[str, ...]
     splits: Mapping[str, Int64[Tensor, "M"]]
-    _tables: dict[torch.dtype, Prepared] = field(default_factory=dict, init=False, repr=False)
+    _prepared: dict[torch.dtype | None, Prepared] = field(
+        default_factory=dict, init=False, repr=False
+    )
     _elsewhere: dict[torch.device, "ImageSet"] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +152,11 @@ class ImageSet:
         return ImageSet(images, numbers, tuple(classes), indices).to(images.device)
 
     @property
+    def task(self) -> Classification:
+        """What is asked about an image: its class."""
+        return Classification(self.classes)
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of every image."""
         _, channels, height, width = self.images.shape
@@ -148,12 +168,15 @@ class ImageSet:
         """Return the images of these indices; nothing is random here, so the keys do not matter."""
         return self.images[index]
 
-    def prepared(self, sensor: GlimpseSensor) -> Prepared:
-        """Return all images prepared for the sensor."""
-        dtype = sensor.table_dtype()  # all that the tables depend on
-        if dtype not in self._tables:
-            self._tables[dtype] = sensor.prepare(self.images)
-        return self._tables[dtype]
+    def prepared(self, sensor: GlimpseSensor, memory: float) -> Prepared:
+        """Return all images prepared for the sensor: their tables, if these fit into `memory`."""
+        dtype = sensor.table_dtype(self.images.dtype)  # all that the tables depend on
+        kind = dtype if SummedAreaTables.memory(self.images.shape, dtype) <= memory else None
+        if kind not in self._prepared:
+            direct = kind is None
+            made = Pixels.of(self.images) if direct else sensor.prepare(self.images)
+            self._prepared[kind] = made
+        return self._prepared[kind]
 
     def to(self, device: torch.device | str) -> "ImageSet":
         """Return the same set with its tensors on `device`; asked again, the very same."""

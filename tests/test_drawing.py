@@ -56,8 +56,9 @@ def _frame(
 def _boxes(
     sensor: GlimpseSensor, location: Tensor, height: int, width: int
 ) -> list[tuple[float, float, float, float]]:
-    corners = sensor.corners(to_pixels(location[None], height, width))[0].tolist()
-    return [(x, y, x + w, y + w) for (x, y), w in zip(corners, sensor.widths, strict=True)]
+    windows = sensor.windows
+    left, top = windows.corners(to_pixels(location[None], height, width))[..., 0].tolist()
+    return [(x, y, x + w, y + w) for x, y, w in zip(left, top, windows.widths, strict=True)]
 
 
 def test_the_documented_window_is_drawn_where_it_is() -> None:

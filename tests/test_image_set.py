@@ -1,5 +1,7 @@
 """Image sets: what they hold, what they refuse and what they keep."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,18 @@ import torch
 
 from glimpse import GlimpseSensor, ImageSet
 from glimpse.image_set import SPLITS, ImageSource, random_splits
+from glimpse.pixels import Pixels
+from glimpse.sensor import Prepared
+from glimpse.tables import SummedAreaTables
+from glimpse.tasks import Classification
+
+ENOUGH = 2.0**33  # bytes
+
+
+def _tables(prepared: Prepared) -> SummedAreaTables:
+    """Return what must be tables."""
+    assert isinstance(prepared, SummedAreaTables)
+    return prepared
 
 
 def _set(count: int = 20) -> ImageSet:
@@ -23,6 +37,11 @@ def test_a_set_is_an_image_source() -> None:
 
 def test_shape_is_channels_height_width() -> None:
     assert _set().shape == (2, 3, 4)
+
+
+def test_the_task_is_to_tell_the_classes() -> None:
+    images = ImageSet.from_arrays(torch.zeros(2, 1, 2, 2), [0, 1], classes=("cat", "dog"))
+    assert images.task == Classification(("cat", "dog"))
 
 
 def test_arrays_and_tensors_make_the_same_set() -> None:
@@ -107,11 +126,11 @@ def test_drawn_images_share_no_memory_with_the_set() -> None:
 def test_prepared_is_what_the_sensor_prepares_and_made_once_a_sensor() -> None:
     images = _set()
     sensor, wide = GlimpseSensor(2), GlimpseSensor(2, scales=3, factor=5)
-    prepared = images.prepared(sensor)
+    prepared = _tables(images.prepared(sensor, ENOUGH))
     assert torch.equal(prepared.table, sensor.prepare(images.images).table)
-    assert images.prepared(GlimpseSensor(2)) is prepared
-    assert images.prepared(wide) is not prepared
-    assert images.prepared(wide).table.dtype == torch.int32
+    assert images.prepared(GlimpseSensor(2), ENOUGH) is prepared
+    assert images.prepared(wide, ENOUGH) is not prepared
+    assert _tables(images.prepared(wide, ENOUGH)).table.dtype == torch.int32
 
 
 def test_to_the_same_device_is_the_set_itself() -> None:
@@ -271,6 +290,89 @@ def test_a_set_asked_again_for_a_device_is_the_very_same_with_its_tables() -> No
 
 def test_sensors_whose_tables_are_alike_share_them() -> None:
     images = ImageSet.from_arrays(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), [0, 0, 0])
-    table = images.prepared(GlimpseSensor(2))
-    assert images.prepared(GlimpseSensor(3, 2, outside="mean")) is table
-    assert images.prepared(GlimpseSensor(2, 6)) is not table
+    table = images.prepared(GlimpseSensor(2), ENOUGH)
+    assert images.prepared(GlimpseSensor(3, 2, outside="mean"), ENOUGH) is table
+    assert images.prepared(GlimpseSensor(2, 6), ENOUGH) is not table
+
+
+# Memory
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("scales", "factor", "each"),
+    [
+        (1, 2, 2),
+        (5, 2, 2),
+        (6, 2, 4),
+        (12, 2, 4),
+        (13, 2, 8),
+        (3, 4, 2),
+        (4, 4, 4),
+        (6, 4, 4),
+        (7, 4, 8),
+        (9, 1, 2),
+    ],
+)
+def test_tables_take_the_documented_bytes_whatever_the_number_of_scales(
+    scales: int, factor: int, each: int, channels: int
+) -> None:
+    sensor, shape = GlimpseSensor(3, scales, factor), (6, channels, 11, 17)
+    for images, wanted in ((torch.zeros(shape, dtype=torch.uint8), each), (torch.zeros(shape), 8)):
+        found = ImageSet.from_arrays(images, [0] * 6).prepared(sensor, ENOUGH)
+        taken = _tables(found).table.untyped_storage().nbytes()
+        assert taken == 6 * channels * (11 + 1) * (17 + 1) * wanted
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+@pytest.mark.parametrize("outside", ["zero", "edge", "mean"])
+def test_images_whose_tables_take_too_much_memory_are_read_directly(
+    outside: str, dtype: torch.dtype
+) -> None:
+    """With the same result, to the last bit if they are bytes."""
+    pixels = torch.randint(256, (9, 2, 13, 21), generator=torch.Generator().manual_seed(0))
+    pixels = pixels.to(dtype) if dtype == torch.uint8 else (pixels / 255).to(dtype)
+    images = ImageSet.from_arrays(pixels, [0] * 9)
+    sensor = GlimpseSensor(3, 3, outside=outside)
+    taken = 9 * 2 * 14 * 22 * (2 if dtype == torch.uint8 else 8)
+    tables, direct = images.prepared(sensor, float(taken)), images.prepared(sensor, taken - 1.0)
+    assert isinstance(tables, SummedAreaTables)
+    assert isinstance(direct, Pixels)
+    assert direct.images.data_ptr() == images.images.data_ptr()  # of which there is no copy
+    assert images.prepared(sensor, 0.0) is direct
+    assert images.prepared(GlimpseSensor(5, 6), 0.0) is direct
+    assert images.prepared(sensor, ENOUGH) is tables
+    index = torch.arange(300) % 9
+    location = torch.rand(300, 2, generator=torch.Generator().manual_seed(1)) * 3 - 1.5
+    found, wanted = sensor.read(direct, index, location), sensor.read(tables, index, location)
+    if dtype == torch.uint8:
+        assert torch.equal(found, wanted)
+    else:
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
+_PEAK = """
+import resource, sys, torch
+from glimpse import GlimpseSensor, ImageSet
+
+count, side, memory, dtype = *map(int, sys.argv[1:4]), getattr(torch, sys.argv[4])
+images = ImageSet.from_arrays(torch.ones(count, 1, side, side, dtype=dtype), [0] * count)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+images.prepared(GlimpseSensor(8, 3), float(memory))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss counts kilobytes only on Linux")
+@pytest.mark.parametrize("memory", [2**33, 0], ids=["tables", "pixels"])
+@pytest.mark.parametrize(
+    ("count", "side", "dtype"),
+    [(200, 1000, "uint8"), (60, 1000, "float32"), (1, 11_000, "uint8")],
+)
+def test_no_more_memory_than_documented_is_taken_to_prepare(
+    count: int, side: int, dtype: str, memory: int
+) -> None:
+    table = count * (side + 1) ** 2 * (2 if dtype == "uint8" else 8) if memory else 0
+    words = [sys.executable, "-c", _PEAK, str(count), str(side), str(memory), dtype]
+    answer = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert 1024 * int(answer) < table + 0.2 * 2**30

@@ -1,0 +1,123 @@
+"""Images read as they are, pixel by pixel, where tables would take too much memory.
+
+Nothing is prepared, and a glimpse costs as many reads as its windows have pixels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float32, Float64, Int32, Int64, Shaped
+from torch import Tensor
+
+from .windows import Windows, fill
+
+# Pixels read at once: their indices should fit the cache of a core.
+_CHUNK = 2**18
+# Pixels summed up at once: as float64 they take 8 times their memory.
+_BLOCK = 2**24
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images read directly.
+
+    Attributes:
+        images: uint8 or float in [0, 1].
+        mean: The mean brightness of every image and channel, in [0, 1].
+    """
+
+    images: Shaped[Tensor, "N C H W"]
+    mean: Float32[Tensor, "N C"]
+
+    @classmethod
+    def of(cls, images: Shaped[Tensor, "N C H W"]) -> "Pixels":
+        """Make images ready: only their means are computed."""
+        images = images.detach().contiguous()
+        return cls(images, mean_brightness(images))
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """How many images there are, their channels, height and width."""
+        count, channels, height, width = self.images.shape
+        return count, channels, height, width
+
+    @property
+    def device(self) -> torch.device:
+        """Where indices and locations must be, and glimpses will be."""
+        return self.images.device
+
+    def look(
+        self, index: Int64[Tensor, "B"], centre: Float64[Tensor, "B 2"], windows: Windows
+    ) -> Float32[Tensor, "B K C s s"]:
+        """Return the windows around each centre, in pixels, in the image of each index."""
+        return torch.stack([self._look(index, centre, window) for window in windows], dim=1)
+
+    def _look(
+        self, index: Int64[Tensor, "B"], centre: Float64[Tensor, "B 2"], window: Windows
+    ) -> Float32[Tensor, "B C s s"]:
+        """Look through one window."""
+        _, channels, height, width = self.shape
+        rows = max(_CHUNK // (channels * window.widths[0] ** 2), 1)
+        flat = self.images.view(-1)
+        channel = torch.arange(channels, device=index.device)
+        chunks = []
+        for some, at in zip(torch.split(index, rows), torch.split(centre, rows), strict=True):
+            x, y = window.lattice(at, height, width)
+            column = window.covered(x).clamp(0, width - 1)[:, None, None]  # (B, 1, 1, w)
+            line = window.covered(y).clamp(0, height - 1)[:, None]  # (B, 1, w)
+            line = (some[:, None] * channels + channel)[..., None] * height + line  # (B, C, w)
+            start = (line * width)[..., None]
+            place = (start.int() if len(flat) < 2**31 else start) + column
+            pixels = flat.index_select(0, place.flatten()).view(place.shape)
+            chunks.append(average(pixels, window, x, y, self.mean[some], height, width))
+        return torch.cat(chunks)
+
+
+def average(
+    pixels: Shaped[Tensor, "B C w w"],
+    window: Windows,
+    x: Int32[Tensor, "1 s1 B"],
+    y: Int32[Tensor, "1 s1 B"],
+    mean: Float32[Tensor, "B C"],
+    height: int,
+    width: int,
+) -> Float32[Tensor, "B C s s"]:
+    """Return one window averaged down, its pixels beyond the image replaced.
+
+    Args:
+        pixels: As if the outermost pixels of the image went on for ever.
+        window: It alone.
+        x: The edges of its columns.
+        y: The edges of its rows.
+        mean: Of the image, in [0, 1].
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+    """
+    if window.outside != "edge":
+        across, down = window.covered(x), window.covered(y)
+        pixels = pixels * ((across >= 0) & (across < width))[:, None, None]
+        pixels *= ((down >= 0) & (down < height))[:, None, :, None]
+    batch, channels = pixels.shape[:2]
+    step = window.steps[0]
+    white = 255 if pixels.dtype == torch.uint8 else 1
+    # Whole numbers below 2**24 are summed up exactly in float32, the fastest.
+    exact = white == 255 and 255 * step**2 < 2**24
+    dtype = torch.float32 if exact else torch.float64
+    sums = pixels.view(batch, channels, window.size, step, window.widths[0]).sum(dim=3, dtype=dtype)
+    sums = sums.view(batch, channels, window.size, window.size, step).sum(dim=-1)
+    glimpse = sums.float() / (white * step**2)
+    if window.outside == "mean":
+        fill(glimpse[:, None], x, y, mean, height, width)
+        glimpse.clamp_(max=1)  # the sum of both may be a hair above
+    return glimpse
+
+
+def mean_brightness(images: Shaped[Tensor, "N C H W"]) -> Float32[Tensor, "N C"]:
+    """Return the mean of every image and channel, uint8 or float in [0, 1], in [0, 1]."""
+    # A row of bytes sums up exactly in float32, many times as fast as in whole numbers.
+    white, dtype = (255, torch.float32) if images.dtype == torch.uint8 else (1, torch.float64)
+    count, channels, height, width = images.shape
+    blocks = torch.split(images.reshape(-1, width), max(_BLOCK // width, 1))
+    rows = torch.cat([block.to(dtype).sum(dim=-1).double() for block in blocks])
+    total = rows.view(count, channels, height).sum(dim=-1)
+    return (total / (white * height * width)).float()
