@@ -6,13 +6,20 @@ from .eye import Eye
 from .folder import load_folder
 from .idx import load_idx
 from .image_set import ImageSet
+from .pyramid import ArrayPyramid, CachedPyramid
 from .sensor import GlimpseSensor
+from .slide_file import SlideFile
+from .slides import SlideSet
 
 __all__ = [
+    "ArrayPyramid",
+    "CachedPyramid",
     "Eye",
     "GlimpseBatch",
     "GlimpseSensor",
     "ImageSet",
+    "SlideFile",
+    "SlideSet",
     "find_images",
     "load_folder",
     "load_idx",

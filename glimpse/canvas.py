@@ -19,6 +19,7 @@ from .checks import check_count
 from .image_set import ImageSource
 from .randomness import keys_of, uniform
 from .sensor import GlimpseSensor
+from .tasks import Classification, Search
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class OnCanvas:
 
     def __post_init__(self) -> None:
         """Refuse a canvas that does not hold the images, and pieces larger than them."""
+        if not isinstance(self.base.task, Classification):
+            raise ValueError(
+                f"images on a canvas must be classified, got a {type(self.base.task).__name__}: "
+                "leave the canvas out"
+            )
         _, height, width = self.base.shape
         canvas = self.canvas
         if canvas.height < height or canvas.width < width:
@@ -88,12 +94,12 @@ class OnCanvas:
         return self.base.shape[0], self.canvas.height, self.canvas.width
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """The names of the classes."""
-        return self.base.classes
+    def task(self) -> Classification | Search:
+        """What is asked about an image, wherever it lies."""
+        return self.base.task
 
     @property
-    def targets(self) -> Int64[Tensor, "N"]:
+    def targets(self) -> Shaped[Tensor, "N ..."]:
         """The class of every index."""
         return self.base.targets
 
@@ -118,7 +124,7 @@ class OnCanvas:
                 _lay(blank, crops[piece::pieces], numbers[piece::pieces, 3:])
         return blank
 
-    def prepared(self, sensor: GlimpseSensor) -> None:
+    def prepared(self, sensor: GlimpseSensor, memory: float) -> None:
         """Return None: every draw is another image."""
         return
 

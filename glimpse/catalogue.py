@@ -8,11 +8,14 @@ from .canvas import CANVASES, OnCanvas
 from .checks import check_name
 from .digits import load_digits
 from .folder import load_folder
+from .haystack import load_haystacks
 from .image_set import ImageSource
 from .mnist import load_mnist, mnist_root
+from .slides import SlideSet
 
 _EMBEDDED: Mapping[str, str] = {
     "digits": "1,797 real handwritten digits of the UCI set, 28x28, shipped with Glimpse",
+    "haystack": "1,000 generated slides of 65,536 x 65,536 with a needle to be found in each",
     "mnist": "70,000 handwritten digits, 28x28, from files on disk (data_root or GLIMPSE_DATA)",
 }
 _registered: dict[str, Callable[[], ImageSource]] = {}
@@ -46,10 +49,11 @@ def find_images(
     image_size: tuple[int, int] | None = None,
     canvas: str | None = None,
 ) -> ImageSource:
-    """Return the image set of a name, or of a folder of class folders.
+    """Return the image set of a name, of a folder of class folders, or of a slide.
 
     Args:
-        images: A name (`image_names`) or the path of a folder (`load_folder`).
+        images: A name (`image_names`) or the path of a folder (`load_folder`) or of a slide
+            (`SlideSet.from_file`).
         data_root: Where MNIST lies; by default the environment variable GLIMPSE_DATA.
         image_size: Height and width to which a folder's images are resized, in pixels.
         canvas: One of `CANVASES` on which the images are laid, or None.
@@ -72,13 +76,17 @@ def find_images(
         found: ImageSource = _digits()
     elif images == "mnist":
         found = _mnist(mnist_root(data_root))
+    elif images == "haystack":
+        found = _haystacks()
     elif images in _registered:
         found = _registered[images]()
     elif images and Path(images).is_dir():
         found = _folder(Path(images).resolve(), image_size and (image_size[0], image_size[1]))
+    elif images and Path(images).is_file():
+        found = _slide(Path(images).resolve(), _stamp(Path(images)))
     else:
         raise ValueError(
-            f"`images` must be the path of a folder or one of {', '.join(image_names())}, "
+            f"`images` must be the path of a folder or slide or one of {', '.join(image_names())}, "
             f"got {images!r}: check the path, or call register_images in this process first"
         )
     if canvas is None:
@@ -90,4 +98,13 @@ def find_images(
 # Sets are read once a process: environments share the images and the tables made of them.
 _digits = lru_cache(load_digits)
 _mnist = lru_cache(load_mnist)
+_haystacks = lru_cache(load_haystacks)
+# A slide that was written anew is opened anew.
+_slide = lru_cache(maxsize=8)(lambda path, stamp: SlideSet.from_file(path))
 _folder = lru_cache(lambda root, size: load_folder(root, size=size))
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Return the sizes and times of a slide and of what lies beside it."""
+    files = [file for file in (path, path.with_suffix(".geojson")) if file.exists()]
+    return tuple(number for s in map(Path.stat, files) for number in (s.st_size, s.st_mtime_ns))

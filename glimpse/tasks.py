@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from torch.nn import functional as F
+
+from .windows import Windows
 
 
 @runtime_checkable
@@ -67,3 +69,34 @@ class Classification:
     ) -> Bool[Tensor, "B T"]:
         """Return whether the most probable class is the target."""
         return log_probs.argmax(dim=-1) == target[:, None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """One place for each image, to be looked at: the location is the answer."""
+
+    @property
+    def scores(self) -> int:
+        """None: nothing is answered beside the location."""
+        return 0
+
+    def found(
+        self, windows: Windows, centre: Float64[Tensor, "B 2"], place: Float64[Tensor, "B 2"]
+    ) -> Bool[Tensor, "B"]:
+        """Return whether the finest window around each centre covers the place, all in pixels."""
+        corner = windows.corners(centre)[:, 0].t()
+        return ((corner <= place) & (place < corner + windows.widths[0])).all(dim=1)
+
+
+def classification(task: Classification | Search) -> Classification:
+    """Return the task, for those who answer with a class.
+
+    Raises:
+        ValueError: It is a search.
+    """
+    if not isinstance(task, Classification):
+        raise ValueError(
+            f"images must have classes to be answered with, got a {type(task).__name__}: "
+            "choose another environment"
+        )
+    return task

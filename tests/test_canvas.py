@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 from glimpse import GlimpseSensor, ImageSet
 from glimpse.canvas import CANVASES, Canvas, OnCanvas
-from glimpse.image_set import ImageSource
+from glimpse.image_set import ImageSource, random_splits
+from glimpse.pyramid import ArrayPyramid
 from glimpse.randomness import uniform
+from glimpse.slides import SlideSet
 
 Picture = list[list[list[float]]]
 
@@ -61,11 +64,11 @@ def test_a_set_on_a_canvas_is_an_image_source() -> None:
     images = OnCanvas(base, Canvas(10, 20))
     assert isinstance(images, ImageSource)
     assert images.shape == (2, 10, 20)
-    assert images.classes == base.classes
+    assert images.task == base.task
     assert images.targets is base.targets
     assert images.splits is base.splits
-    prepare: Callable[[GlimpseSensor], object] = images.prepared
-    assert prepare(GlimpseSensor(2)) is None
+    prepare: Callable[[GlimpseSensor, float], object] = images.prepared
+    assert prepare(GlimpseSensor(2), 2.0**33) is None
     assert images.to("cpu").base is base
     assert images.to("cpu").canvas is images.canvas
 
@@ -221,6 +224,16 @@ def test_a_canvas_must_hold_the_images(height: int, width: int) -> None:
     message = f"`canvas` must hold images of 5x7, got {height}x{width}"
     with pytest.raises(ValueError, match=message):
         OnCanvas(_base(), Canvas(height, width))
+
+
+def test_a_search_is_not_laid_on_a_canvas() -> None:
+    """The place would move away."""
+    places = torch.zeros(4, 2, dtype=torch.float64)
+    level = np.zeros((1, 8, 8), dtype=np.uint8)
+    slides = SlideSet([ArrayPyramid([level])], torch.tensor([0] * 4), places, random_splits(4))
+    message = "images on a canvas must be classified, got a Search: leave the canvas out"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        OnCanvas(slides, Canvas(20, 20))
 
 
 def test_pieces_must_fit_into_the_images() -> None:

@@ -1,15 +1,18 @@
 """Image sets by name."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 from glimpse import ImageSet, catalogue, find_images, register_images
 from glimpse.canvas import CANVASES, OnCanvas
 from glimpse.catalogue import image_names
+from glimpse.tasks import Search
 
 
 @pytest.fixture(autouse=True)
@@ -71,18 +74,19 @@ def test_registering_again_replaces(images: ImageSet) -> None:
     assert find_images("mine") is images
 
 
-@pytest.mark.parametrize("name", ["digits", "mnist", "", "a/b", "a\\b"])
+@pytest.mark.parametrize("name", ["digits", "haystack", "mnist", "", "a/b", "a\\b"])
 def test_names_that_are_taken_or_could_be_paths_are_refused(images: ImageSet, name: str) -> None:
     with pytest.raises(ValueError, match="`name` must be a new name without slashes, got '"):
         register_images(name, images)
-    assert name not in image_names() or name in ("digits", "mnist")
+    assert name not in image_names() or name in ("digits", "haystack", "mnist")
 
 
 def test_names_are_listed_with_a_description(images: ImageSet) -> None:
     register_images("mine", images)
     names = image_names()
-    assert list(names) == ["digits", "mnist", "mine"]
+    assert list(names) == ["digits", "haystack", "mnist", "mine"]
     assert "1,797" in names["digits"]
+    assert "65,536" in names["haystack"]
     assert "registered" in names["mine"]
     names.clear()
     assert "mine" in image_names()
@@ -91,20 +95,27 @@ def test_names_are_listed_with_a_description(images: ImageSet) -> None:
 def test_an_unknown_name_lists_the_known_ones_and_says_what_to_do(images: ImageSet) -> None:
     register_images("mine", images)
     message = (
-        "`images` must be the path of a folder or one of digits, mnist, mine, got 'yours': "
-        "check the path, or call register_images in this process first"
+        "`images` must be the path of a folder or slide or one of digits, haystack, mnist, mine, "
+        "got 'yours': check the path, or call register_images in this process first"
     )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
         find_images("yours")
 
 
-@pytest.mark.parametrize("path", ["no/such/folder", "", "file.png"])
-def test_a_path_that_is_no_folder_is_refused(
+@pytest.mark.parametrize("path", ["no/such/folder", "", "file.png/slide.svs"])
+def test_a_path_of_nothing_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.chdir(_folder(tmp_path))
     (tmp_path / "file.png").write_bytes(b"")
     with pytest.raises(ValueError, match=f"`images` must be the path of a folder .* got '{path}'"):
+        find_images(path)
+
+
+def test_a_file_that_is_no_slide_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file.png"
+    Image.fromarray(np.zeros((4, 6), dtype=np.uint8)).save(path)
+    with pytest.raises(ValueError, match=r"file\.png must be a slide that OpenSlide reads, got "):
         find_images(path)
 
 
@@ -143,6 +154,36 @@ def test_the_digits_are_read_once() -> None:
     assert digits.shape == (1, 28, 28)
     assert len(digits.targets) == 1797
     assert find_images("digits") is digits
+
+
+def test_the_haystacks_are_read_once() -> None:
+    haystacks = find_images("haystack")
+    assert haystacks.shape == (1, 65536, 65536)
+    assert haystacks.task == Search()
+    assert len(haystacks.targets) == 1000
+    assert find_images("haystack") is haystacks
+
+
+def test_a_slide_is_opened_once_however_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.zeros((64, 96, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "slide.tif", pixels, tile=(32, 32), photometric="rgb")
+    place = {"type": "Point", "coordinates": [48, 16]}
+    (tmp_path / "slide.geojson").write_text(json.dumps({"type": "Feature", "geometry": place}))
+    found = find_images(str(tmp_path / "slide.tif"))
+    assert found.shape == (3, 64, 96)
+    assert found.targets.tolist() == [[0, -0.5]]
+    monkeypatch.chdir(tmp_path)
+    assert find_images("slide.tif") is found
+    assert find_images(Path("./slide.tif")) is found
+
+
+@pytest.mark.parametrize("images", ["haystack", "digits", "slide.tif"])
+def test_only_a_folder_s_images_are_resized(images: str) -> None:
+    message = f"`image_size` must be left out unless `images` is a folder, got '{images}': leave it"
+    with pytest.raises(ValueError, match=message):
+        find_images(images, image_size=(3, 5))
 
 
 def test_mnist_asks_for_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,18 +10,21 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
 def test_there_are_examples() -> None:
-    assert [example.name for example in EXAMPLES] == ["own_images.py", "train.py"]
+    assert [example.name for example in EXAMPLES] == ["own_images.py", "search.py", "train.py"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_an_example_runs_and_is_short(example: Path, tmp_path: Path) -> None:
+    short, says = (
+        ("--slides", "of 3 found") if "search" in example.name else ("--steps", "test error")
+    )
     done = subprocess.run(
-        [sys.executable, "-W", "error", example, "--steps", "3"],
+        [sys.executable, "-W", "error", example, short, "3"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "test error" in done.stdout
+    assert says in done.stdout
     assert len(example.read_text().splitlines()) <= 60
