@@ -19,6 +19,7 @@ from glimpse.networks import RecurrentAttention
 from glimpse.precision import autocast
 from glimpse.randomness import derive_seed
 from glimpse.sensor import GlimpseSensor
+from glimpse.tasks import classification
 
 from .learner import TrainingConfig
 from .rollout import Rollout, roll_out
@@ -115,7 +116,7 @@ class Agent:
             config,
             batch.eye,
             batch.images.shape[0],
-            batch.images.classes,
+            classification(batch.task).classes,
             device=batch.device,
             glimpse_network=glimpse_network,
         )
@@ -208,7 +209,9 @@ class Agent:
         """
         passes = self._sweep(batch, split, seed=seed, sampled=sampled)
         right = [
-            batch.task.correct(rollout.log_probs, rollout.target)[:: batch.copies]  # one a image
+            classification(batch.task).correct(rollout.log_probs, rollout.target)[
+                :: batch.copies
+            ]  # one a image
             for rollout, _ in passes
         ]
         return error_rates(torch.cat(right))

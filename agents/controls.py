@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least
 from glimpse.networks import RecurrentAttention
+from glimpse.tasks import classification
 
 from .learner import EpisodeLearner, Losses, TrainingConfig
 from .losses import answer_loss
@@ -63,9 +64,10 @@ def control(
     config: TrainingConfig, batch: GlimpseBatch, model: RecurrentAttention
 ) -> EpisodeLearner:
     """Return a learner that is taught to answer, and not where to look."""
+    task = classification(batch.task)
 
     def loss(rollout: Rollout) -> Losses:
-        loss_t = batch.task.loss(rollout.log_probs, rollout.target)
+        loss_t = task.loss(rollout.log_probs, rollout.target)
         return {"answer loss": answer_loss(loss_t, config.early)}
 
     return EpisodeLearner(config, batch, model, loss)

@@ -14,6 +14,7 @@ from glimpse.checks import check_at_least, check_count, check_name
 from glimpse.networks import CORES, RecurrentAttention
 from glimpse.precision import PRECISIONS, autocast
 from glimpse.randomness import derive_seed
+from glimpse.tasks import classification
 
 from .policies import Policy
 from .rollout import Rollout, roll_out
@@ -87,7 +88,7 @@ class EpisodeLearner:
         loss: The terms of the loss of a batch of episodes, by name; their sum is made small.
 
     Raises:
-        ValueError: The batch has another number of rows or of copies.
+        ValueError: The batch has another number of rows or of copies, or its images no classes.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class EpisodeLearner:
             )
         if len(batch.images.splits.get("train", ())) == 0:
             raise ValueError("the images must have a training split, got none: name one in splits")
+        self._task = classification(batch.task)
         self.config, self.batch, self.model = config, batch, model
         self._loss = loss
         self._optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
@@ -136,9 +138,7 @@ class EpisodeLearner:
         self._schedule.step()
         self._step += 1
         right = (
-            self.batch.task.correct(rollout.log_probs.detach()[:, -1:], rollout.target)
-            .float()
-            .mean()
+            self._task.correct(rollout.log_probs.detach()[:, -1:], rollout.target).float().mean()
         )
         metrics = {**losses, "train error %": 100 * (1 - right)}
         values = torch.stack([value.detach() for value in metrics.values()]).tolist()

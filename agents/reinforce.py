@@ -15,6 +15,7 @@ from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least, check_name
 from glimpse.networks import RecurrentAttention
 from glimpse.rewards import REWARDS
+from glimpse.tasks import classification
 
 from .learner import EpisodeLearner, Losses, TrainingConfig
 from .losses import answer_loss, baseline_loss, policy_loss, returns_to_go
@@ -51,7 +52,7 @@ def reinforce(
     config: ReinforceConfig, batch: GlimpseBatch, model: RecurrentAttention
 ) -> EpisodeLearner:
     """Return the learner."""
-    policy, task = config.policy, batch.task
+    policy, task = config.policy, classification(batch.task)
 
     def loss(rollout: Rollout) -> Losses:
         reward = REWARDS[config.reward](rollout.log_probs.detach(), rollout.target)

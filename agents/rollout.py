@@ -15,6 +15,7 @@ from torch import Tensor
 
 from glimpse.batch import GlimpseBatch
 from glimpse.networks import RecurrentAttention
+from glimpse.tasks import classification
 
 Choose = Callable[[Tensor], Tensor]
 
@@ -77,7 +78,9 @@ def roll_out(
     seen = torch.stack(hidden, dim=1)  # (B, A + 1, D)
     acting = seen[:, :choices].detach()
     return Rollout(
-        log_probs=batch.task.log_probs(model.classifier(seen[:, -glimpses:]).float()),
+        log_probs=classification(batch.task).log_probs(
+            model.classifier(seen[:, -glimpses:]).float()
+        ),
         # Once more, for the gradient: one large product is faster than one for each glimpse.
         means=_mean(model, acting),
         actions=torch.stack(actions, dim=1)

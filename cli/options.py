@@ -12,6 +12,7 @@ from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_count
 from glimpse.envs import ENVIRONMENTS, EnvConfig
 from glimpse.run_folder import RunFolder
+from glimpse.tasks import classification
 
 # Images looked at at once when a run is evaluated; the errors of a run are those of this number.
 EVALUATION_ROWS = 512
@@ -118,7 +119,7 @@ def check_fit(agent: Agent, core: GlimpseBatch, folder: RunFolder) -> None:
         ValueError: Eye, channels or classes differ.
     """
     wanted = (agent.eye, agent.channels, agent.classes)
-    got = (core.eye, core.images.shape[0], core.images.classes)
+    got = (core.eye, core.images.shape[0], classification(core.task).classes)
     if wanted != got:
         raise ValueError(
             f"{folder.path / 'config.yaml'} must describe what agent.json does, {wanted}, got "

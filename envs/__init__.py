@@ -18,6 +18,9 @@ ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = {
     "glimpse/TranslatedMNIST-v0": dict(images="mnist", canvas="translated-60", size=12, scales=3),
     "glimpse/ClutteredMNIST-v0": dict(images="mnist", canvas="cluttered-60", size=12, scales=3),
     "glimpse/Images-v0": {},
+    "glimpse/Slide-v0": dict(
+        images="haystack", size=32, scales=5, factor=4, glimpses=12, first="agent", context=32
+    ),
 }
 
 for _id, _options in ENVIRONMENTS.items():

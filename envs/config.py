@@ -15,7 +15,8 @@ class EnvConfig:
     """The options of an environment: what `gymnasium.make` takes beside the id.
 
     Attributes:
-        images: A name (`glimpse list` shows them) or the path of a folder of class folders.
+        images: A name (`glimpse list` shows them), or the path of a folder of class folders or of a
+            slide with a GeoJSON file beside it.
         canvas: One of `glimpse.canvas.CANVASES` on which each image is laid, or None.
         image_size: Height and width to which a folder's images are resized, in pixels; None: they
             are all of one size.
@@ -34,6 +35,8 @@ class EnvConfig:
         predict: Who judges answers: `external`, the learner; `flat`, the environment, to which
             every action brings one.
         reward: What `flat` pays: 1 for being right at the end, or the gain in log-probability.
+        memory: How many GiB the tables of a set may take; a larger set is read pixel by pixel,
+            more slowly, with the same result.
         device: Where images and tables lie: cpu or cuda.
     """
 
@@ -53,6 +56,7 @@ class EnvConfig:
     split: Literal["train", "validation", "test"] = "train"
     predict: Literal["external", "flat"] = "external"
     reward: Literal["correct", "gain"] = "correct"
+    memory: float = 8.0
     device: str = "cpu"
 
     @classmethod
@@ -100,4 +104,5 @@ def build_core(config: EnvConfig, rows: int) -> GlimpseBatch:
         split=config.split,
         predict=config.predict,
         reward=config.reward,
+        memory=config.memory * 2**30,
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from glimpse.drawing import draw_fixations
 
 from .config import EnvConfig, build_core
-from .spaces import action_space, check_indices, observation_space, to_core, to_numpy
+from .spaces import action_space, check_indices, observation_space, target_of, to_core, to_numpy
 
 Observation = dict[str, Any]  # arrays by name
 
@@ -30,12 +30,14 @@ class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
     | `step`     | (1,)           | [0, T]  | how many glimpses there have been                    |
     | `context`  | (C, c, c)      | [0, 1]  | the whole image, averaged (only with `context=c`)    |
 
-    All are float32. `info["target"]` is the image's class, after every `reset` and `step`.
+    All are float32. `info["target"]` is the image's class, or for a search (`glimpse/Slide-v0`) the
+    place `(x, y)` in [-1, 1] of the image, after every `reset` and `step`.
 
     ## Rewards
     0 with `predict="external"`: whoever predicts computes its own (`glimpse.rewards`). With `flat`
     the reward of the answer about the glimpse seen last: `correct`, 1 if the last answer is right;
-    `gain`, by how much the target's log-probability rose, in nats.
+    `gain`, by how much the target's log-probability rose, in nats. In a search 1 for the first look
+    whose finest window covers the place.
 
     ## Starting State
     A random image of the split; the first glimpse at random, in the centre or, with
@@ -43,7 +45,8 @@ class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
 
     ## Episode End
     With the last glimpse (`external`): T - 1 steps, or T with `first="agent"`. With `flat` one step
-    later: its location is ignored, its answer counts. Episodes terminate, they are never truncated.
+    later: its location is ignored, its answer counts. A search ends sooner when the place is found.
+    Episodes terminate, they are never truncated.
 
     ## Arguments
     Those of `EnvConfig`. `reset(options={"indices": [i]})` shows image number i.
@@ -76,7 +79,7 @@ class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
             seed = int(self.np_random.integers(2**31))
         self._begun = True
         observation, info = self.core.reset(seed=seed, options=options)
-        return self._row(observation), {"target": int(info["target"][0])}
+        return self._row(observation), {"target": target_of(info)}
 
     def step(self, action: NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Look, and answer if the environment judges.
@@ -91,7 +94,7 @@ class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
             float(reward[0]),
             bool(over[0]),
             False,
-            {"target": int(info["target"][0])},
+            {"target": target_of(info)},
         )
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -99,7 +102,12 @@ class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
         if self.render_mode is None:
             return None
         return np.asarray(
-            draw_fixations(self.core.pixels(0), self.core.sensed[0], self.core.eye.sensor)
+            draw_fixations(
+                self.core.pixels(0),
+                self.core.sensed[0],
+                self.core.eye.sensor,
+                width=self.core.images.shape[2],
+            )
         )
 
     def _row(self, observation: dict[str, Any]) -> Observation:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glimpse.batch import GlimpseBatch
+from glimpse.tasks import classification
 
 # A flat action's class scores lie in [-1, 1]. Ten times as large they are logits, so that one class
 # can be 5e8 times as probable as another.
@@ -44,7 +45,7 @@ def to_core(
     Raises:
         ValueError: The actions have another shape, or are no numbers.
     """
-    wanted = (rows, *action_space(core).shape)
+    wanted = (rows, 2 + (core.task.scores if core.predict == "flat" else 0))
     actions = np.asarray(actions)
     if actions.shape != wanted or actions.dtype.kind not in "fiu":
         raise ValueError(
@@ -56,7 +57,9 @@ def to_core(
     tensor = torch.from_numpy(np.array(actions, dtype=np.float32, order="C")).to(core.device)
     if core.predict == "external":
         return tensor, None
-    return tensor[:, :2], core.task.log_probs(SCORE_SCALE * tensor[:, 2:].clamp(-1, 1))
+    return tensor[:, :2], classification(core.task).log_probs(
+        SCORE_SCALE * tensor[:, 2:].clamp(-1, 1)
+    )
 
 
 def check_indices(core: GlimpseBatch, options: Mapping[str, Any] | None) -> None:
@@ -72,6 +75,12 @@ def check_indices(core: GlimpseBatch, options: Mapping[str, Any] | None) -> None
             f"`indices` must be ({groups},), got {np.shape(indices)}: "
             "name one image for each group of copies"
         )
+
+
+def target_of(info: dict[str, Tensor]) -> int | NDArray[Any]:
+    """Return the one row's target: a class, or a place `(x, y)`."""
+    target = info["target"][0]
+    return int(target) if target.ndim == 0 else np.array(target.numpy(force=True))
 
 
 def to_numpy(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:

@@ -98,6 +98,17 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
                 'call reset(options={"reset_mask": terminations})'
             )
         location, answer = to_core(self.core, actions, self.num_envs)
+        if self._over.all():  # they only wait for their reset
+            self._over = np.zeros(self.num_envs, dtype=np.bool_)
+            observation, raw = self.core.reset()
+            none = np.zeros(self.num_envs, dtype=np.bool_)
+            return (
+                to_numpy(observation),
+                none.astype(np.float64),
+                none,
+                none.copy(),
+                self._info(raw),
+            )
         observation, reward, over, truncated, raw = self.core.step(location, answer)
         ended = (
             over.numpy(force=True) & ~self._over
@@ -119,7 +130,11 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
             return None
         sensed, sensor = self.core.sensed, self.core.eye.sensor
         return tuple(
-            np.asarray(draw_fixations(self.core.pixels(row), sensed[row], sensor))
+            np.asarray(
+                draw_fixations(
+                    self.core.pixels(row), sensed[row], sensor, width=self.core.images.shape[2]
+                )
+            )
             for row in range(self.num_envs)
         )
 

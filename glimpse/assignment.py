@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from .checks import whole_numbers
@@ -18,6 +18,7 @@ from .randomness import keys_of, uniform
 # Streams of random numbers: which image, what is random in it, the first location.
 _IMAGE, _CANVAS, _LOCATION = range(3)
 
+Rows = Int64[Tensor, "R"] | slice
 Seed = int | np.integer | Sequence[int] | np.ndarray | Int64[Tensor, "B"] | None
 
 
@@ -37,14 +38,18 @@ class Assignment:
     def __init__(self, images: ImageSource, copies: int, split: str) -> None:
         self._images, self._copies = images, copies
         self._pool = images.splits[split]
+        self._streams = torch.tensor([[_IMAGE], [_CANVAS]], device=images.targets.device)
         self.allot(0)
 
     def allot(self, rows: int) -> None:
         """Make room for this many rows, with seeds nobody chose."""
         device = self._images.targets.device
         entropy = np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(2)
-        self._seeds = torch.arange(rows, device=device) + int(entropy)
+        number = torch.arange(rows, device=device)
+        self._seeds = number + int(entropy)
+        self._leader = number - number % self._copies
         self._episode = torch.full_like(self._seeds, -1)
+        self._keys = torch.zeros_like(self._seeds)
         self.index = torch.zeros_like(self._seeds)
         self.canvas_keys = torch.zeros_like(self._seeds)
 
@@ -54,13 +59,13 @@ class Assignment:
         return len(self._seeds)
 
     @property
-    def target(self) -> Int64[Tensor, "B"]:
-        """The class of every row's image."""
+    def target(self) -> Shaped[Tensor, "B ..."]:
+        """The class, or the place, of every row's image."""
         return self._images.targets[self.index]
 
     def begin(
         self,
-        which: Int64[Tensor, "R"],
+        which: Rows,
         seeds: Int64[Tensor, "B"] | None,
         indices: Int64[Tensor, "G"] | None,
     ) -> None:
@@ -73,19 +78,21 @@ class Assignment:
         else:
             self._seeds[which] = seeds[which]
             self._episode[which] = 0
-        leader = which - which % self._copies
-        keys = keys_of(self._seeds[leader], self._episode[which])
+        episode = self._episode[which]
+        keys = keys_of(self._seeds[which], episode)
+        self._keys[which] = keys
+        if self._copies > 1:  # copies share what the first of them sees
+            keys = keys_of(self._seeds[self._leader[which]], episode)
+        image, self.canvas_keys[which] = keys_of(keys, self._streams)
         if indices is None:
-            number = uniform(keys_of(keys, _IMAGE), 1)[:, 0] * len(self._pool)
+            number = uniform(image, 1)[:, 0] * len(self._pool)
             self.index[which] = self._pool[number.long()]
         else:
-            self.index[which] = indices[which // self._copies]
-        self.canvas_keys[which] = keys_of(keys, _CANVAS)
+            self.index[which] = indices[self._leader[which] // self._copies]
 
-    def first_locations(self, which: Int64[Tensor, "R"]) -> Float[Tensor, "R 2"]:
+    def first_locations(self, which: Rows) -> Float[Tensor, "R 2"]:
         """Return a location for each of these rows, uniform in [-1, 1] x [-1, 1]."""
-        keys = keys_of(self._seeds[which], self._episode[which])
-        return (uniform(keys_of(keys, _LOCATION), 2) * 2 - 1).float()
+        return (uniform(keys_of(self._keys[which], _LOCATION), 2) * 2 - 1).float()
 
 
 def row_seeds(seed: Seed, rows: int, device: torch.device) -> Int64[Tensor, "B"] | None:

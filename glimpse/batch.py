@@ -8,25 +8,28 @@ Convention:
     With `predict="external"` an episode ends with its last glimpse. With `"flat"` an answer comes
     with every action, about the glimpse seen before it; so one more step follows the last glimpse,
     and its location is ignored.
+    A search needs no answer: the first look of an action whose finest window covers the place pays
+    1 and ends the episode.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Float32, Int64, Shaped
+from jaxtyping import Bool, Float, Float32, Float64, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from .assignment import Assignment, Seed, row_seeds
+from .assignment import Assignment, Rows, Seed, row_seeds
 from .batch_checks import check_step, checked_options
-from .checks import check_count, check_name
-from .coordinates import action_scale
+from .checks import check_at_least, check_count, check_name
+from .coordinates import action_scale, checked_to_pixels
 from .eye import Eye
 from .image_set import SPLITS, ImageSource
 from .rewards import REWARDS
 from .sensor import Prepared
-from .tasks import Classification
+from .tables import SummedAreaTables
+from .tasks import Search
 
 Observation = dict[str, Tensor]
 Info = dict[str, Tensor]
@@ -38,8 +41,9 @@ class GlimpseBatch:
 
     `reset` and `step` have Gymnasium's signatures, with tensors of B rows on the images' device.
     An observation holds `glimpse` (B, K, C, s, s) and, if the eye has it, `context` (B, C, c, c),
-    both in [0, 1], `location` (B, 2) and `step` (B, 1), all float32. `info["target"]` (B,) belongs
-    to the observation beside it. Rows whose episode is over stay as they are until they are reset.
+    both in [0, 1], `location` (B, 2) and `step` (B, 1), all float32. `info["target"]` belongs to
+    the observation beside it: the class (B,), or the place (B, 2) in [-1, 1] of the image, float64.
+    Rows whose episode is over stay as they are until they are reset.
 
     Args:
         images: What is looked at.
@@ -50,23 +54,27 @@ class GlimpseBatch:
         predict: Who judges the answers: `external`, the learner (every reward is 0), or `flat`, the
             environment, which gets an answer with every action.
         reward: One of `REWARDS`, for `predict="flat"`.
+        memory: How many bytes the tables of a set may take; a larger set is read directly.
 
     Raises:
-        ValueError: A name is not known, a number too small, the split empty, or the rows cannot be
-            divided into copies.
+        ValueError: A name is not known, a number too small, the split empty, the rows cannot be
+            divided into copies, or a search is to be answered.
     """
 
-    # What every row is about: the target (B,), steps taken (B,), glimpses taken (B,), location
-    # (B, 2), locations so far (B, T, 2), answers so far (B, T, n), whole image (B, C, c, c) and,
-    # where images are drawn anew, its table.
+    # What every row is about: the target (B,) or (B, 2), steps taken (B,), whether its episode is
+    # over (B,), location (B, 2), locations so far (B, T, 2), answers so far (B, T, n), whole image
+    # (B, C, c, c), and what it looks at: prepared images, and which of them (B,); where images are
+    # drawn anew these are its own tables.
     _target: Tensor
     _steps: Tensor
-    _count: Tensor
+    _over: Tensor
     _location: Tensor
     _trail: Tensor
     _answers: Tensor
     _context: Tensor
-    _canvases: Prepared
+    _view: Prepared
+    _index: Tensor
+    _canvases: SummedAreaTables
 
     def __init__(
         self,
@@ -78,8 +86,10 @@ class GlimpseBatch:
         split: str = "train",
         predict: str = "external",
         reward: str = "correct",
+        memory: float = 2.0**33,
     ) -> None:
         check_count(1, rows=rows, copies=copies)
+        check_at_least(0, memory=memory)
         check_name("split", split, SPLITS)
         check_name("predict", predict, ("external", "flat"))
         check_name("reward", reward, REWARDS)
@@ -90,13 +100,19 @@ class GlimpseBatch:
             )
         if len(images.splits.get(split, ())) == 0:
             raise ValueError(f"split {split!r} must hold images, got none: choose another split")
+        if isinstance(images.task, Search) and predict != "external":
+            raise ValueError(
+                f"`predict` must be 'external' for a search, got {predict!r}: "
+                "the location is the answer"
+            )
         self.images, self.eye, self.rows, self.copies = images, eye, rows, copies
         self.split, self.predict = split, predict
-        self.task = Classification(images.classes)
+        self.task = images.task
         self.device = images.targets.device
         self._reward = REWARDS[reward]
         self._scale = action_scale(eye.reach, *images.shape[1:], device=self.device)
-        self._tables = images.prepared(eye.sensor)
+        self._prepared = images.prepared(eye.sensor, memory)
+        self._windows = eye.sensor.windows
         self._assignment = Assignment(images, copies, split)
         self._allot(0)
 
@@ -146,18 +162,20 @@ class GlimpseBatch:
         if mask is None:
             if rows != self._assignment.rows:
                 self._allot(rows)
-            which = torch.arange(rows, device=self.device)
+            which: Rows = slice(None)  # cheaper than naming all
         else:
             which = mask.nonzero()[:, 0]
         self._assignment.begin(which, seeds, indices)
         self._target = self._assignment.target
         self._show(which)
         self._steps[which] = 0
-        self._count[which] = 0 if self.eye.first == "agent" else 1
+        self._over[which] = self._last_step == 0
         self._location[which] = 0
         if self.eye.first == "random":
             self._location[which] = self._assignment.first_locations(which)
         self._trail[which] = torch.nan
+        if self.eye.first != "agent":
+            self._trail[which, 0] = self._location[which]
         return self._observe(), {"target": self._target.clone()}
 
     def step(
@@ -178,18 +196,26 @@ class GlimpseBatch:
         """
         scores = self.task.scores if self.predict == "flat" else 0
         check_step(action, answer, self._assignment.rows, scores)
-        over = self._over()
-        reward = torch.zeros(len(action), device=self.device)
-        if answer is not None:
-            reward = self._judge(answer.detach()).masked_fill(over, 0)
-        looking = ~over & (self._count < self.eye.glimpses)
+        going_on = ~self._over
+        if answer is None:
+            reward = torch.zeros(len(action), device=self.device)
+        else:
+            reward = self._judge(answer.detach()) * going_on
+        looking = going_on
+        if self.predict == "flat":  # the last step only brings an answer
+            looking = going_on & (self._steps < self.eye.actions)
         target = action.detach().float().clamp(-1, 1)
         self._location = torch.where(looking[:, None], target, self._location)
-        self._count += looking
-        self._steps += ~over
-        over = self._over()
+        self._steps += going_on
+        self._over |= self._steps >= self._last_step
+        if isinstance(self.task, Search):
+            found = looking & self._covers(self.task)
+            self._over |= found
+            reward += found
+        last = (self._count - 1)[:, None, None].expand(-1, 1, 2)
+        self._trail.scatter_(1, last, self._location[:, None])
         info = {"target": self._target.clone()}
-        return self._observe(), reward, over, torch.zeros_like(over), info
+        return self._observe(), reward, self._over.clone(), torch.zeros_like(self._over), info
 
     def sweep(
         self, split: str | None = None, *, seed: int = 0
@@ -217,7 +243,7 @@ class GlimpseBatch:
     def _allot(self, rows: int) -> None:
         self._assignment.allot(rows)
         whole = torch.zeros(rows, dtype=torch.int64, device=self.device)
-        self._target, self._steps, self._count = whole, whole.clone(), whole.clone()
+        self._steps, self._over, self._index = whole, whole.bool(), torch.arange(rows).to(whole)
         glimpses, channels = self.eye.glimpses, self.images.shape[0]
         self._location = torch.zeros(rows, 2, device=self.device)
         self._trail = self._location.new_zeros(rows, glimpses, 2)
@@ -225,42 +251,37 @@ class GlimpseBatch:
         side = self.eye.context or 0
         self._context = self._location.new_zeros(rows, channels, side, side)
 
-    def _show(self, which: Int64[Tensor, "R"]) -> None:
+    def _show(self, which: Rows) -> None:
         """Put the rows' new images before the eye."""
-        if self._tables is not None and self.eye.context is None:
-            return
+        if self._prepared is not None:
+            self._view, self._index = self._prepared, self._assignment.index
+            if self.eye.context is None:
+                return
         images = self.images.draw(
             self._assignment.index[which], self._assignment.canvas_keys[which]
         )
         if self.eye.context is not None:
             white = 255 if images.dtype == torch.uint8 else 1
             self._context[which] = F.adaptive_avg_pool2d(images.float() / white, self.eye.context)
-        if self._tables is None:
+        if self._prepared is None:
             fresh = self.eye.sensor.prepare(images)
-            if len(which) == self._assignment.rows:
-                self._canvases = fresh
+            if isinstance(which, slice):
+                self._canvases = self._view = fresh
             else:
                 self._canvases.table[which] = fresh.table
                 self._canvases.mean[which] = fresh.mean
 
     def _observe(self) -> Observation:
         """Look with every row; a row that has not moved sees the same again."""
-        rows = torch.arange(len(self._count), device=self.device)
-        seen = (self._count > 0)[:, None]
-        self._trail[rows, (self._count - 1).clamp(min=0)] = torch.where(
-            seen, self._location, torch.nan
-        )
-        if self._tables is None:
-            prepared, index = self._canvases, rows
-        else:
-            prepared, index = self._tables, self._assignment.index
-        glimpse = self.eye.sensor.read(prepared, index, self._location * self._scale)
+        # Actions were checked, so the sensor's own checks need not be made at every step.
+        glimpse = self._view.look(self._index, self._centre(), self._windows)
+        count = self._count[:, None]
         if self.eye.first == "agent":
-            glimpse = glimpse * seen[..., None, None, None]
+            glimpse = glimpse * (count > 0)[..., None, None, None]
         observation = {
             "glimpse": glimpse,
             "location": self._location.clone(),
-            "step": self._count[:, None].float(),
+            "step": count.float(),
         }
         if self.eye.context is not None:
             observation["context"] = self._context.clone()
@@ -274,5 +295,24 @@ class GlimpseBatch:
         reward = self._reward(self._answers, self._target)[rows, last]
         return reward.masked_fill(self._count == 0, 0)
 
-    def _over(self) -> Bool[Tensor, "B"]:
-        return self._steps >= self.eye.actions + (self.predict == "flat")
+    @property
+    def _count(self) -> Int64[Tensor, "B"]:
+        """How many glimpses each row has had."""
+        first = 0 if self.eye.first == "agent" else 1
+        return (self._steps + first).clamp(max=self.eye.glimpses)
+
+    @property
+    def _last_step(self) -> int:
+        """How many steps an episode has at most."""
+        return self.eye.actions + (self.predict == "flat")
+
+    def _centre(self) -> Float64[Tensor, "B 2"]:
+        """Return where each row looks, in pixels."""
+        _, height, width = self.images.shape
+        return checked_to_pixels(self._location * self._scale, height, width)
+
+    def _covers(self, search: Search) -> Bool[Tensor, "B"]:
+        """Return whether each row looks at the place it is to find."""
+        _, height, width = self.images.shape
+        place = checked_to_pixels(self._target, height, width)
+        return search.found(self._windows, self._centre(), place)

@@ -33,9 +33,12 @@ def derive_seed(*numbers: int) -> int:
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(2))
 
 
-def keys_of(seeds: Int64[Tensor, "B"], stream: int | Int64[Tensor, "B"]) -> Int64[Tensor, "B"]:
+def keys_of(
+    seeds: Int64[Tensor, "B"], stream: int | Int64[Tensor, "*S B"] | Int64[Tensor, "*S 1"]
+) -> Int64[Tensor, "*S B"]:
     """Return one key a seed for this stream: independent of the seed's keys for other streams."""
-    return _mix(_mix(seeds) + _GOLDEN * (torch.as_tensor(stream, device=seeds.device) + 1))
+    streams = torch.as_tensor(stream, device=seeds.device)
+    return _mix(_mix(seeds) + _GOLDEN * (streams + 1))
 
 
 def uniform(keys: Int64[Tensor, "B"], count: int) -> Float64[Tensor, "B count"]:

@@ -32,16 +32,27 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes `env_id` once for every registered environment."""
-    if "env_id" in metafunc.fixturenames:
-        from glimpse.envs import ENVIRONMENTS  # not before the jaxtyping hook is there
+    """Run a test that takes `env_id` once for every registered environment.
 
-        mnist = {name for name, view in ENVIRONMENTS.items() if view.get("images") == "mnist"}
-        marked = [
-            pytest.param(name, marks=pytest.mark.mnist if name in mnist else ())
-            for name in ENVIRONMENTS
+    One that takes `env_predict` too runs once for everyone who may judge there: of a search that is
+    the learner alone, since the location is the answer.
+    """
+    if "env_id" not in metafunc.fixturenames:
+        return
+    from glimpse.envs import ENVIRONMENTS  # not before the jaxtyping hook is there
+
+    images = {env_id: view.get("images") for env_id, view in ENVIRONMENTS.items()}
+    names, runs = ["env_id"], [(env_id,) for env_id in images]
+    if "env_predict" in metafunc.fixturenames:
+        names = ["env_id", "env_predict"]
+        runs = [
+            (env_id, predict)
+            for env_id in images
+            for predict in ("external", "flat")
+            if predict == "external" or images[env_id] != "haystack"
         ]
-        metafunc.parametrize("env_id", marked)
+    marks = {env_id: pytest.mark.mnist for env_id in images if images[env_id] == "mnist"}
+    metafunc.parametrize(names, [pytest.param(*run, marks=marks.get(run[0], ())) for run in runs])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

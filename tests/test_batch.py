@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from glimpse import Eye, GlimpseBatch, GlimpseSensor, ImageSet
 from glimpse.canvas import Canvas, OnCanvas
 from glimpse.image_set import ImageSource
 from glimpse.rewards import REWARDS
+from glimpse.tables import SummedAreaTables
+from glimpse.windows import Windows
 
 COUNT, CLASSES = 12, 3
 BASE = torch.randint(
@@ -694,13 +697,13 @@ def test_earlier_results_stay_what_they_were(source: str, first: str, predict: s
 def test_every_observation_is_read_anew_and_none_is_kept(
     source: str, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, looks = GlimpseSensor.read, list[int]()
+    look, looks = SummedAreaTables.look, list[int]()
 
-    def count(sensor: GlimpseSensor, prepared: Any, index: Tensor, location: Tensor) -> Tensor:
+    def count(prepared: Any, index: Tensor, centre: Tensor, windows: Windows) -> Tensor:
         looks.append(len(index))
-        return read(sensor, prepared, index, location)
+        return look(prepared, index, centre, windows)
 
-    monkeypatch.setattr(GlimpseSensor, "read", count)
+    monkeypatch.setattr(SummedAreaTables, "look", count)
     batch = _batch(source, first=first)
     for number, call in enumerate(_script(batch), start=1):
         shape = _named(call())["glimpse"].shape
@@ -914,16 +917,64 @@ def test_an_unknown_option_is_refused() -> None:
         _batch().reset(options={"index": [1]})
 
 
-def test_sets_and_tables_are_shared_between_batches() -> None:
-    images = _fixed()
+def test_sets_and_tables_are_shared_between_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, makers = _fixed(), list[int]()
+    make = SummedAreaTables.of
+
+    def count(*arguments: Any) -> SummedAreaTables:
+        makers.append(len(makers))
+        return make(*arguments)
+
+    monkeypatch.setattr(SummedAreaTables, "of", count)
     one, two = (GlimpseBatch(images, _eye(), rows) for rows in (2, 3))
-    assert images.prepared(one.eye.sensor) is images.prepared(two.eye.sensor)
+    assert makers == [0]
     one.reset(seed=0)
     two.reset(seed=0)
     wanted = _named(two.step(_actions(3, 0)))
     two.reset(seed=0)
     one.step(_actions(2, 1))
     _assert_same(_named(two.step(_actions(3, 0))), wanted)
+
+
+def _without_tables(*_: Any) -> SummedAreaTables:
+    raise AssertionError("tables were made")
+
+
+@every_first
+@every_predict
+@pytest.mark.parametrize("outside", ["zero", "edge", "mean"])
+def test_a_set_above_the_memory_allowed_is_read_directly_and_looks_the_same(
+    outside: Any, predict: str, first: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last bit."""
+    eye = replace(_eye(first=first), sensor=GlimpseSensor(3, scales=3, outside=outside))
+    tables = GlimpseBatch(_fixed(), eye, 6, copies=2, predict=predict, memory=1e9)
+    monkeypatch.setattr(SummedAreaTables, "of", _without_tables)
+    direct = GlimpseBatch(_fixed(), eye, 6, copies=2, predict=predict, memory=0.0)
+    for seed in (3, None):
+        began = [_named(batch.reset(seed=seed)) for batch in (direct, tables)]
+        _assert_same(*began, seed)
+        for number in range(4):
+            _assert_same(_step(direct, number, 6), _step(tables, number, 6), number)
+    swept = [list(map(_named, batch.sweep("validation"))) for batch in (direct, tables)]
+    for got, wanted in zip(*swept, strict=True):
+        _assert_same(got, wanted)
+
+
+def test_the_memory_allowed_is_that_of_the_set_s_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """12 images of 2 channels, (9 + 1) x (12 + 1) numbers of 2 bytes for each."""
+    taken = 12 * 2 * 10 * 13 * 2.0
+    GlimpseBatch(_fixed(), _eye(), 5, memory=taken)
+    monkeypatch.setattr(SummedAreaTables, "of", _without_tables)
+    GlimpseBatch(_fixed(), _eye(), 5, memory=taken - 1)
+    with pytest.raises(AssertionError, match="tables were made"):
+        GlimpseBatch(_fixed(), _eye(), 5, memory=taken)
+
+
+@pytest.mark.parametrize("memory", [-1.0, float("nan"), float("inf")])
+def test_a_memory_that_is_none_is_refused(memory: float) -> None:
+    with _refused(f"`memory` must be finite and at least 0, got {memory}: choose another"):
+        GlimpseBatch(_fixed(), _eye(), 5, memory=memory)
 
 
 def test_numbers_lie_between_0_and_1() -> None:

@@ -541,7 +541,10 @@ MISTAKES: list[tuple[list[str], str]] = [
     ([*TRAIN, "--env", ":My-v0"], r"`env` must be .*':My-v0'.*MODULE:ID"),
     ([*TRAIN, "--env", "CartPole-v1"], r"`env` must be .*'CartPole-v1'"),
     ([*TRAIN, "--env", "Pendulum-v1"], r"`env` must be .*'Pendulum-v1'"),
-    ([*TRAIN, "--images", "photoz"], r"`images` must be the path of .*digits, mnist, got 'photoz'"),
+    (
+        [*TRAIN, "--images", "photoz"],
+        r"`images` must be the path of .*haystack, mnist, got 'photoz'",
+    ),
     ([*TRAIN, "--canvas", "huge"], r"`canvas` must be one of .*translated-40.*, got 'huge'"),
     ([*TRAIN, "--device", "gpu"], r"`device` must be auto.*'gpu'"),
     ([*TRAIN, "--device", "cpu:x"], r"`device` must be auto.*'cpu:x'"),

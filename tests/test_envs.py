@@ -18,8 +18,16 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 from PIL import Image
 
-from glimpse import GlimpseBatch, ImageSet, catalogue, load_folder, register_images
+from glimpse import (
+    GlimpseBatch,
+    GlimpseSensor,
+    ImageSet,
+    catalogue,
+    load_folder,
+    register_images,
+)
 from glimpse.envs import ENVIRONMENTS, EnvConfig, GlimpseEnv, GlimpseVectorEnv
+from glimpse.sensor import Prepared
 
 Array = NDArray[Any]
 Transition = tuple[Any, ...]
@@ -104,6 +112,31 @@ def _row(batch: dict[str, Array], row: int) -> dict[str, Array]:
     return {name: values[row].copy() for name, values in batch.items()}
 
 
+def _target(targets: Array, row: int) -> Any:
+    """Return a row's target as a single environment tells it: a number, or a place."""
+    return int(targets[row]) if targets.ndim == 1 else targets[row].copy()
+
+
+def _changed(mask: Array, fresh: Array, targets: Array) -> Array:
+    """Return the targets of all rows after those of the mask were begun anew."""
+    return np.where(mask.reshape(-1, *[1] * (targets.ndim - 1)), fresh, targets)
+
+
+def _view(env_id: str, **options: Any) -> EnvConfig:
+    """Return all options of an environment."""
+    return EnvConfig.of({**ENVIRONMENTS[env_id], **options})
+
+
+def _searched(env_id: str) -> bool:
+    """Return whether the target is a place."""
+    return _view(env_id).images == "haystack"
+
+
+def _length(predict: str, first: str, glimpses: int = 4) -> int:
+    """Return how many steps an episode has, if nothing is found."""
+    return glimpses - (first != "agent") + (predict == "flat")
+
+
 def _arrays(result: Any) -> Iterator[Array]:
     """Return every array of numbers in the results of `reset` or `step`."""
     if isinstance(result, np.ndarray):
@@ -151,17 +184,17 @@ def _collect(
         if shift and number == 1:
             mask = np.arange(env.num_envs) > 0
             fresh, info = env.reset(options={"reset_mask": mask})
-            observation, targets = fresh, np.where(mask, info["target"], targets)
+            observation, targets = fresh, _changed(mask, info["target"], targets)
         actions = _actions(env, [len(row) for row in found])
         seen, rewards, ended, truncated, info = env.step(actions)
         for row in np.flatnonzero(~waiting):
-            last, target = _row(seen, row), info["target"][row]
+            last, target = _row(seen, row), _target(info["target"], row)
             if mode is AutoresetMode.SAME_STEP and ended[row]:
                 last = info["final_obs"][row]
-                target = info["final_info"]["target"][row]
+                target = _target(info["final_info"]["target"], row)
             judged = (float(rewards[row]), bool(ended[row]), bool(truncated[row]))
-            before = (_row(observation, row), int(targets[row]))
-            found[row].append((*before, actions[row], *judged, last, int(target)))
+            before = (_row(observation, row), _target(targets, row))
+            found[row].append((*before, actions[row], *judged, last, target))
         for row in np.flatnonzero(waiting):
             assert (rewards[row], ended[row], truncated[row]) == (0, False, False)
         if mode is AutoresetMode.NEXT_STEP:
@@ -169,35 +202,45 @@ def _collect(
         observation, targets = seen, info["target"]
         if mode is AutoresetMode.DISABLED and ended.any():
             observation, info = env.reset(options={"reset_mask": ended})
-            targets = np.where(ended, info["target"], targets)
+            targets = _changed(ended, info["target"], targets)
     return found
 
 
 # What other libraries ask of every environment.
 
 
-@every_predict
-def test_gymnasium_finds_nothing_amiss(env_id: str, predict: str) -> None:
-    check_env(gymnasium.make(env_id, predict=predict).unwrapped)
+def test_gymnasium_finds_nothing_amiss(env_id: str, env_predict: str) -> None:
+    check_env(gymnasium.make(env_id, predict=env_predict).unwrapped)
 
 
-@every_predict
-def test_stable_baselines_warns_of_windows_in_four_axes_only(env_id: str, predict: str) -> None:
+def test_stable_baselines_warns_of_windows_in_four_axes_and_of_floats_as_an_image_only(
+    env_id: str, env_predict: str
+) -> None:
+    """A context is an image to it; it wants one in bytes, and large enough for its own network."""
     checker = pytest.importorskip("stable_baselines3.common.env_checker")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        checker.check_env(gymnasium.make(env_id, predict=predict))
+        checker.check_env(gymnasium.make(env_id, predict=env_predict))
+    wanted = ["observation glimpse has an unconventional shape"]
+    side = _view(env_id).context
+    if side is not None:
+        wanted += [
+            "observation context is an image but its `dtype` is (float32)",
+            "observation space context is an image but the upper and lower bounds are not in",
+        ]
+        wanted += ["The minimal resolution for an image is 36x36"] if side < 36 else []
     messages = [str(warning.message) for warning in caught]
-    assert len(messages) == 1, messages
-    assert "observation glimpse has an unconventional shape" in messages[0]
+    assert len(messages) == len(wanted), messages
+    for part in wanted:
+        assert any(part in message for message in messages), messages
 
 
-@every_predict
-def test_a_spec_survives_json_and_pickle(env_id: str, predict: str) -> None:
-    env = gymnasium.make(env_id, predict=predict, glimpses=3, reach=9.5, scales=2)
+def test_a_spec_survives_json_and_pickle(env_id: str, env_predict: str) -> None:
+    options: dict[str, Any] = {"glimpses": 3, "reach": 9.5, "scales": 2, "memory": 0.25}
+    env = gymnasium.make(env_id, predict=env_predict, **options)
     assert env.spec is not None
     wanted = _play(env, 7, episodes=2)
-    assert len(wanted) == 2 * (2 if predict == "external" else 3)
+    assert len(wanted) == 2 * _length(env_predict, _view(env_id).first, 3)
     for spec in (
         EnvSpec.from_json(env.spec.to_json()),
         pickle.loads(pickle.dumps(env.spec)),
@@ -221,11 +264,10 @@ def test_the_table_s_options_survive_json_and_are_options(env_id: str) -> None:
     assert gymnasium.spec(env_id).kwargs == view
 
 
-@every_predict
-def test_same_seed_same_episode_alone_batched_and_in_sync(env_id: str, predict: str) -> None:
-    options: dict[str, Any] = {"predict": predict, "glimpses": 3}
+def test_same_seed_same_episode_alone_batched_and_in_sync(env_id: str, env_predict: str) -> None:
+    options: dict[str, Any] = {"predict": env_predict, "glimpses": 3}
     alone = gymnasium.make(env_id, **options)
-    steps = 2 if predict == "external" else 3
+    steps = _length(env_predict, _view(env_id).first, 3)
     wanted = [_play(alone, 100 + row, episodes=4, row=row) for row in range(ROWS)]
     assert [len(row) for row in wanted] == [4 * steps] * ROWS
     for mode in ("vector_entry_point", "sync"):
@@ -241,15 +283,21 @@ def test_a_seed_for_each_row_is_that_row_s(env_id: str) -> None:
     for row, seed in enumerate((31, 4)):
         alone, told = gymnasium.make(env_id).reset(seed=seed)
         _assert_same(_row(observation, row), alone)
-        assert info["target"][row] == told["target"]
+        _assert_same(_target(info["target"], row), told["target"])
 
 
 def test_other_seeds_show_other_episodes(env_id: str) -> None:
-    env = gymnasium.make(env_id)
-    first = env.reset(seed=0)[0]["location"]
-    assert (env.reset(seed=1)[0]["location"] != first).any()
-    assert (env.reset()[0]["location"] != first).any()
-    _assert_same(env.reset(seed=0)[0]["location"], first)
+    """They begin elsewhere or, where the agent says where they begin, with another image."""
+    env, chosen = gymnasium.make(env_id), _view(env_id).first == "agent"
+
+    def begin(seed: int | None = None) -> Any:
+        observation, info = env.reset(seed=seed)
+        return np.array(info["target"]) if chosen else observation["location"]
+
+    first = begin(0)
+    assert (begin(1) != first).any()
+    assert (begin() != first).any()
+    _assert_same(begin(0), first)
 
 
 @each_kind
@@ -341,11 +389,6 @@ def test_every_result_is_that_of_gymnasium_s_own_vector(
     assert (finals > 3) == (mode == "SameStep")
 
 
-def _length(predict: str, first: str, glimpses: int = 4) -> int:
-    """Return how many steps an episode has."""
-    return glimpses - (first != "agent") + (predict == "flat")
-
-
 @every_mode
 def test_resets_of_some_rows_leave_the_others_alone(mode: str) -> None:
     ours, theirs = (make(mode, images="digits") for make in (_vector, _sync))
@@ -435,13 +478,18 @@ def test_the_final_info_is_that_of_the_final_observation() -> None:
 # What comes back.
 
 
-@every_predict
-def test_alone_numbers_are_python_s_and_arrays_float32(env_id: str, predict: str) -> None:
-    env = gymnasium.make(env_id, predict=predict).unwrapped
+def test_alone_numbers_are_python_s_and_arrays_float32(env_id: str, env_predict: str) -> None:
+    """A place, which is no number, is an array of float64."""
+    env = gymnasium.make(env_id, predict=env_predict).unwrapped
     for _ in range(2):
         observation, info = env.reset()
         for time in range(5):
-            assert type(info["target"]) is int
+            target = info["target"]
+            if _searched(env_id):
+                assert type(target) is np.ndarray
+                assert (target.dtype, target.shape) == (np.float64, (2,))
+            else:
+                assert type(target) is int
             for name, array in observation.items():
                 assert type(array) is np.ndarray, name
                 assert array.dtype == np.float32, name
@@ -460,7 +508,8 @@ def test_batched_numbers_are_numpy_s(env_id: str) -> None:
     assert (reward.dtype, reward.shape) == (np.float64, (2,))
     assert (terminated.dtype, terminated.shape) == (np.bool_, (2,))
     assert (truncated.dtype, truncated.shape) == (np.bool_, (2,))
-    assert (info["target"].dtype, info["target"].shape) == (np.int64, (2,))
+    kind = (np.float64, (2, 2)) if _searched(env_id) else (np.int64, (2,))
+    assert (info["target"].dtype, info["target"].shape) == kind
     assert "torch" not in env.metadata
 
 
@@ -860,6 +909,33 @@ def test_images_of_a_folder_lie_on_a_canvas(tmp_path: Path) -> None:
     assert env.unwrapped.core.images.shape == (1, 40, 40)  # type: ignore[attr-defined]
 
 
+@each_kind
+@every_predict
+def test_images_above_the_memory_allowed_look_the_same(
+    kind: str, predict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """5 images of 12 x 16 pixels have tables of 5 * 13 * 17 * 2 bytes; the option is in GiB."""
+    enough = 5 * 13 * 17 * 2 / 2**30
+    prepared = ImageSet.prepared
+    found, made = [], list[str]()
+
+    def note(images: ImageSet, sensor: GlimpseSensor, memory: float) -> Prepared:
+        result = prepared(images, sensor, memory)
+        made.append(type(result).__name__)
+        return result
+
+    monkeypatch.setattr(ImageSet, "prepared", note)
+    for memory in (8.0, enough, 0.99 * enough, 0.0):
+        options: dict[str, Any] = {"predict": predict, "memory": memory, "outside": "mean"}
+        if kind == "single":
+            found.append([_play(GlimpseEnv(**NEAR, **options), 3, episodes=3)])
+        else:
+            found.append(_collect(_vector(**options), 9))
+    assert made == ["SummedAreaTables", "SummedAreaTables", "Pixels", "Pixels"]
+    for other in found[1:]:
+        _assert_same(other, found[0])
+
+
 def test_an_environment_is_made_of_a_copy_of_its_options() -> None:
     kwargs: dict[str, Any] = {"images": "shades", "size": 2, "glimpses": 2}
     env = gymnasium.make("glimpse/Images-v0", **kwargs)
@@ -895,6 +971,7 @@ def test_an_environment_is_made_of_a_copy_of_its_options() -> None:
         ({"copies": 2}, r"`rows` must be a multiple of copies=2, got (1|3): choose 2"),
         ({"split": "all"}, r"`split` must be one of test, train, validation, got 'all'"),
         ({"split": "validation"}, r"split 'validation' must hold images, got none"),
+        ({"memory": math.nan}, r"`memory` must be finite and at least 0, got nan"),
         ({"predict": "dict"}, r"`predict` must be one of external, flat, got 'dict'"),
         ({"reward": "loss"}, r"`reward` must be one of correct, gain, got 'loss'"),
     ],

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -22,6 +22,7 @@ SETUPTOOLS = PROJECT["tool"]["setuptools"]
 FOLDERS = {folder: package for package, folder in SETUPTOOLS["package-dir"].items()}
 GROUND = "glimpse"
 UPPER = set(FOLDERS) - {GROUND}
+DEVELOPMENT = {"test", "lint", "benchmarks"}  # extras of those who work on Glimpse
 
 
 def _name(path: Path) -> str:
@@ -154,17 +155,82 @@ def test_modules_import_one_another_in_no_circle() -> None:
         pytest.fail(" imports ".join(error.args[1][::-1]))
 
 
-def test_what_is_imported_is_declared() -> None:
-    wanted = {re.split(r"[^\w-]", line)[0].lower() for line in PROJECT["project"]["dependencies"]}
-    providers = packages_distributions()
-    for name, path in MODULES.items():
-        for node, relative, (module, *_) in _imports(name, path.read_text()):
-            top = module.split(".")[0]
-            if relative or top == GROUND or top in sys.stdlib_module_names:
-                continue
-            assert wanted & {provider.lower() for provider in providers[top]}, (
-                f"{path}:{node.lineno} imports {top}, which pyproject.toml does not declare"
-            )
+def _inside_functions(source: str) -> set[int]:
+    """Return the lines of a module that are only run when a function is called."""
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    return {
+        inner.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, functions)
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.stmt)
+    }
+
+
+def _distributions(requirements: Iterable[str]) -> set[str]:
+    return {re.split(r"[^\w-]", requirement)[0].lower() for requirement in requirements}
+
+
+def _undeclared(name: str, source: str) -> list[str]:
+    """Return the imports of a module that neither a dependency nor an extra brings.
+
+    What an extra brings may only be imported when a function is called: whoever lacks it can still
+    import the module.
+    """
+    needed = _distributions(PROJECT["project"]["dependencies"])
+    extras = PROJECT["project"]["optional-dependencies"]
+    optional = {
+        distribution
+        for extra in set(extras) - DEVELOPMENT
+        for distribution in _distributions(extras[extra])
+    }
+    providers, later, found = packages_distributions(), _inside_functions(source), []
+    for node, relative, (module, *_) in _imports(name, source):
+        top = module.split(".")[0]
+        if relative or top == GROUND or top in sys.stdlib_module_names:
+            continue
+        allowed = needed | optional if node.lineno in later else needed
+        if not allowed & {provider.lower() for provider in providers.get(top, ())}:
+            found.append(f"{MODULES[name]}:{node.lineno} imports {top}")
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_imported_is_declared(name: str) -> None:
+    found = _undeclared(name, MODULES[name].read_text())
+    assert not found, "declare it in pyproject.toml, or import what an extra brings in a function"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import openslide",
+        "from openslide.deepzoom import DeepZoomGenerator",
+        "try:\n    import openslide\nexcept ImportError:\n    openslide = None",
+        "class Slide:\n    import openslide",
+        "import hypothesis",
+        "def test():\n    import hypothesis",
+        "def lint():\n    import mypy.api",
+        "def measure():\n    import ap_gym",
+        "import no_such_package",
+        "def f():\n    import no_such_package",
+    ],
+)
+def test_what_is_not_declared_is_found(source: str) -> None:
+    assert _undeclared("glimpse.slide_file", source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch, numpy.typing\nfrom PIL import Image",
+        "def open_slide():\n    import openslide",
+        "def f():\n    try:\n        from openslide import OpenSlide\n    except ImportError: pass",
+        "import json\nfrom .pyramid import Pyramid\nfrom glimpse.eye import Eye",
+    ],
+)
+def test_what_is_declared_is_not(source: str) -> None:
+    assert not _undeclared("glimpse.slide_file", source)
 
 
 def test_the_engine_does_not_know_gymnasium() -> None:
