@@ -55,7 +55,7 @@ def check_images(images: Tensor) -> None:
         raise ValueError(
             f"`images` must be uint8 or float in [0, 1], got {images.dtype}: convert them"
         )
-    low, high = (float(bound) for bound in images.aminmax())
+    low, high = (float(bound) for bound in images.detach().aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         number = int((~images.isfinite()).flatten(1).any(dim=1).nonzero()[0])
         raise ValueError(

@@ -339,16 +339,7 @@ def test_what_is_read_in_inference_mode_does_not_matter_later() -> None:
     assert torch.equal(sensor(images, torch.zeros(1, 2, requires_grad=True)), wanted)
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        "pixels",
-        pytest.param(
-            "tables",
-            marks=pytest.mark.xfail(strict=True, reason="to mend: `check_images` warns of it"),
-        ),
-    ],
-)
+@every_way
 def test_images_that_want_a_gradient_can_be_looked_at(way: str) -> None:
     sensor, images = GlimpseSensor(2, 2), random_images(3, 1, 6, 7, dtype=torch.float32)
     wanted = look(way, sensor, images, torch.zeros(3, 2))
