@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from glimpse.batch import GlimpseBatch
 from glimpse.catalogue import find_images
+from glimpse.checks import check_at_least
 from glimpse.device import find_device
 from glimpse.eye import Eye
 from glimpse.sensor import GlimpseSensor
@@ -82,6 +83,7 @@ def build_core(config: EnvConfig, rows: int) -> GlimpseBatch:
     Raises:
         ValueError: An option does not fit; images are unknown or cannot be read.
     """
+    check_at_least(0, memory=config.memory)
     images = find_images(
         config.images,
         data_root=config.data_root,

@@ -72,7 +72,7 @@ class ImageSet:
     all scales. For every image of C channels a table takes C (H + 1) (W + 1) numbers of 2 bytes
     with up to 5 scales of factor 2 (3 of factor 4), of 4 bytes with up to 12 (6), else of 8;
     always of 8 for images of floats. That is 2 bytes a pixel beside the 1 of a uint8 image, none of
-    it more for a further scale, and at most 0.2 GiB more while tables are made. Images whose tables
+    it more for a further scale, and at most 0.1 GiB more while tables are made. Images whose tables
     would take more than the memory allowed are read pixel by pixel, with the same result.
 
     Attributes:

@@ -14,7 +14,7 @@ from .windows import Windows, fill
 # Pixels read at once: their indices should fit the cache of a core.
 _CHUNK = 2**18
 # Pixels summed up at once: as float64 they take 8 times their memory.
-_BLOCK = 2**24
+_BLOCK = 2**21
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ def mean_brightness(images: Shaped[Tensor, "N C H W"]) -> Float32[Tensor, "N C"]
     # A row of bytes sums up exactly in float32, many times as fast as in whole numbers.
     white, dtype = (255, torch.float32) if images.dtype == torch.uint8 else (1, torch.float64)
     count, channels, height, width = images.shape
-    blocks = torch.split(images.reshape(-1, width), max(_BLOCK // width, 1))
-    rows = torch.cat([block.to(dtype).sum(dim=-1).double() for block in blocks])
+    lines, some = images.reshape(-1, width), max(_BLOCK // width, 1)
+    rows = torch.empty(len(lines), dtype=torch.float64, device=images.device)
+    for first in range(0, len(lines), some):
+        rows[first : first + some] = lines[first : first + some].to(dtype).sum(dim=-1)
     total = rows.view(count, channels, height).sum(dim=-1)
     return (total / (white * height * width)).float()

@@ -64,8 +64,8 @@ class GlimpseSensor:
         """Refuse a sensor that cannot see."""
         check_count(1, size=self.size, scales=self.scales, factor=self.factor)
         check_name("outside", self.outside, ("zero", "edge", "mean"))
-        widest = self.windows.widths[-1]
-        if widest > _WIDEST:
+        # A factor of 2 or more is beyond the limit long before the hundredth scale.
+        if self.size * self.factor ** min(self.scales - 1, 100) > _WIDEST:
             raise ValueError(
                 f"windows must be at most {_WIDEST} pixels wide, got size={self.size}, "
                 f"factor={self.factor}, scales={self.scales}: choose fewer scales"
@@ -115,8 +115,14 @@ class GlimpseSensor:
 
         Raises:
             ValueError: The locations are not `(B, 2)`, not finite or not as many as indices; an
-                index is that of no image; one of both is on another device than the images.
+                index is no whole number or that of no image; one of both is on another device than
+                the images.
         """
+        if index.ndim != 1 or index.dtype != torch.int64:
+            raise ValueError(
+                f"`index` must be (B,) of int64, got {tuple(index.shape)} of {index.dtype}: "
+                "give one number for each location"
+            )
         pairs = f"{len(index)} 2"
         check_shape("location", location, pairs, mend="give one (x, y) pair for each index")
         for name, tensor in (("index", index), ("location", location)):

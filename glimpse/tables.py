@@ -25,7 +25,7 @@ _CHUNK_ELSEWHERE = 2**20
 # Pixels of glimpses up to which NumPy is faster.
 _FEW = 2**13
 # Pixels summed up at once, so that what is in the making stays small.
-_BLOCK = 2**24
+_BLOCK = 2**21
 
 
 @dataclass(frozen=True)

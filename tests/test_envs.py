@@ -1202,3 +1202,8 @@ def test_a_reset_does_not_change_its_options() -> None:
     assert options == {"reset_mask": mask, "indices": [1, 1, 2]}
     assert mask.tolist() == [True, False, True]
     assert info["target"][[0, 2]].tolist() == [1, 2]
+
+
+def test_the_memory_is_refused_in_the_units_it_was_given_in() -> None:
+    with pytest.raises(ValueError, match=r"^`memory` must be finite and at least 0, got -1\.5"):
+        gymnasium.make("glimpse/Digits-v0", memory=-1.5)

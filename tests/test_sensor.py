@@ -504,3 +504,15 @@ def test_images_indices_and_locations_on_several_devices_are_refused(
     message = "`index` must be on meta like the images, got cpu: use index.to('meta')"
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         sensor.read(there, index, location)
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize(
+    "index", [torch.tensor([0.0, 1.0]), torch.tensor([True, False]), torch.zeros(2, 1).long()]
+)
+def test_an_index_of_another_kind_is_refused(index: Tensor) -> None:
+    sensor = GlimpseSensor(2)
+    prepared = sensor.prepare(random_images(2, 1, 4, 4))
+    message = f"`index` must be (B,) of int64, got {tuple(index.shape)} of {index.dtype}: give one"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        sensor.read(prepared, index, torch.zeros(2, 2))
