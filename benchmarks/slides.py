@@ -7,7 +7,7 @@ fixation is a glimpse of 32x32 at three scales, factor 4, each read from the lev
 would that follows something. Files are in the system's cache: what is measured is decoding and
 copying.
 
-    pip install -e ".[wsi]" tifffile
+    pip install -e ".[wsi,benchmarks]"
     python benchmarks/slides.py            # two minutes, 1.2 GiB of disk while it runs
 """
 

@@ -37,7 +37,7 @@ class GlimpseEnv(gymnasium.Env[Observation, NDArray[Any]]):
     0 with `predict="external"`: whoever predicts computes its own (`glimpse.rewards`). With `flat`
     the reward of the answer about the glimpse seen last: `correct`, 1 if the last answer is right;
     `gain`, by how much the target's log-probability rose, in nats. In a search 1 for the first look
-    whose finest window covers the place.
+    of an action whose finest window covers the place.
 
     ## Starting State
     A random image of the split; the first glimpse at random, in the centre or, with

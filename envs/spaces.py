@@ -33,8 +33,7 @@ def observation_space(core: GlimpseBatch) -> spaces.Dict:
 
 def action_space(core: GlimpseBatch) -> spaces.Box:
     """Return the space of what one row does: a location and, with `flat`, a score a class."""
-    scores = core.task.scores if core.predict == "flat" else 0
-    return spaces.Box(-1, 1, (2 + scores,))
+    return spaces.Box(-1, 1, (2 + core.scores,))
 
 
 def to_core(
@@ -45,7 +44,7 @@ def to_core(
     Raises:
         ValueError: The actions have another shape, or are no numbers.
     """
-    wanted = (rows, 2 + (core.task.scores if core.predict == "flat" else 0))
+    wanted = (rows, 2 + core.scores)
     actions = np.asarray(actions)
     if actions.shape != wanted or actions.dtype.kind not in "fiu":
         raise ValueError(

@@ -7,6 +7,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from glimpse.batch_checks import check_step
 from glimpse.checks import check_name
 from glimpse.drawing import draw_fixations
 
@@ -21,8 +22,8 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
     """`GlimpseEnv` for many images at once, on one engine: `core`, which speaks torch.
 
     Row b of `reset(seed=s)` begins the episode that `GlimpseEnv.reset(seed=s + b)` begins, unless
-    it is a copy of another row. `info` holds `target` (B,), the classes of the images in the
-    observation beside it.
+    it is a copy of another row. `info` holds `target`, the classes (B,) of the images in the
+    observation beside it, or for a search the places (B, 2).
 
     Args:
         num_envs: How many rows B.
@@ -98,17 +99,12 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
                 'call reset(options={"reset_mask": terminations})'
             )
         location, answer = to_core(self.core, actions, self.num_envs)
-        if self._over.all():  # they only wait for their reset
-            self._over = np.zeros(self.num_envs, dtype=np.bool_)
+        if self._over.all():  # all only wait for their reset: no look is needed before it
+            check_step(location, answer, self.num_envs, self.core.scores)
             observation, raw = self.core.reset()
-            none = np.zeros(self.num_envs, dtype=np.bool_)
-            return (
-                to_numpy(observation),
-                none.astype(np.float64),
-                none,
-                none.copy(),
-                self._info(raw),
-            )
+            self._over, terminations, truncations = np.zeros((3, self.num_envs), dtype=np.bool_)
+            nothing = np.zeros(self.num_envs)
+            return to_numpy(observation), nothing, terminations, truncations, self._info(raw)
         observation, reward, over, truncated, raw = self.core.step(location, answer)
         ended = (
             over.numpy(force=True) & ~self._over

@@ -117,6 +117,11 @@ class GlimpseBatch:
         self._allot(0)
 
     @property
+    def scores(self) -> int:
+        """How many numbers an answer has that comes with every action; 0 where none is wanted."""
+        return self.task.scores if self.predict == "flat" else 0
+
+    @property
     def trail(self) -> Float32[Tensor, "B T 2"]:
         """Where each row has looked so far, in units of actions; NaN where it has not yet."""
         return self._trail.clone()
@@ -139,6 +144,7 @@ class GlimpseBatch:
             0
         ].clone()
 
+    @torch.inference_mode(mode=False)  # what it keeps may be used outside of that mode later
     def reset(
         self, *, seed: Seed = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observation, Info]:
@@ -194,8 +200,7 @@ class GlimpseBatch:
         Raises:
             ValueError: An action or answer is missing, NaN or of the wrong shape.
         """
-        scores = self.task.scores if self.predict == "flat" else 0
-        check_step(action, answer, self._assignment.rows, scores)
+        check_step(action, answer, self._assignment.rows, self.scores)
         going_on = ~self._over
         if answer is None:
             reward = torch.zeros(len(action), device=self.device)
@@ -205,7 +210,7 @@ class GlimpseBatch:
         if self.predict == "flat":  # the last step only brings an answer
             looking = going_on & (self._steps < self.eye.actions)
         target = action.detach().float().clamp(-1, 1)
-        self._location = torch.where(looking[:, None], target, self._location)
+        self._location.copy_(torch.where(looking[:, None], target, self._location))
         self._steps += going_on
         self._over |= self._steps >= self._last_step
         if isinstance(self.task, Search):

@@ -83,7 +83,7 @@ def find_images(
     elif images and Path(images).is_dir():
         found = _folder(Path(images).resolve(), image_size and (image_size[0], image_size[1]))
     elif images and Path(images).is_file():
-        found = _slide(Path(images).resolve(), _stamp(Path(images)))
+        found = _slide(Path(images).absolute(), _stamp(Path(images)))
     else:
         raise ValueError(
             f"`images` must be the path of a folder or slide or one of {', '.join(image_names())}, "

@@ -58,7 +58,7 @@ def draw_fixations(
             the image's, or less than the image's where that is larger.
     """
     _, rows, columns = image.shape
-    zoom = max(side // max(rows, columns), 1) if max(rows, columns) <= side else 0
+    zoom = side // max(rows, columns)
     factor = float(zoom) if zoom else side / max(rows, columns)
     size = (max(round(columns * factor), 1), max(round(rows * factor), 1))
     how = Image.Resampling.NEAREST if zoom else Image.Resampling.BOX

@@ -140,7 +140,7 @@ class ImageSet:
         Raises:
             ValueError: As the class itself.
         """
-        images = to_tensor(images)
+        images = to_tensor(images).contiguous()
         numbers = whole_numbers("targets", targets)
         if classes is None:
             classes = map(str, range(int(numbers.max()) + 1 if numbers.numel() else 0))

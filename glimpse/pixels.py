@@ -1,6 +1,7 @@
 """Images read as they are, pixel by pixel, where tables would take too much memory.
 
-Nothing is prepared, and a glimpse costs as many reads as its windows have pixels.
+Nothing but means is prepared. A glimpse costs as many reads as its windows have pixels, and while
+it is read some 16 bytes of memory for each pixel of a window.
 """
 
 from dataclasses import dataclass
@@ -66,8 +67,7 @@ class Pixels:
             column = window.covered(x).clamp(0, width - 1)[:, None, None]  # (B, 1, 1, w)
             line = window.covered(y).clamp(0, height - 1)[:, None]  # (B, 1, w)
             line = (some[:, None] * channels + channel)[..., None] * height + line  # (B, C, w)
-            start = (line * width)[..., None]
-            place = (start.int() if len(flat) < 2**31 else start) + column
+            place = (line * width)[..., None] + column
             pixels = flat.index_select(0, place.flatten()).view(place.shape)
             chunks.append(average(pixels, window, x, y, self.mean[some], height, width))
         return torch.cat(chunks)
@@ -114,7 +114,7 @@ def average(
 
 def mean_brightness(images: Shaped[Tensor, "N C H W"]) -> Float32[Tensor, "N C"]:
     """Return the mean of every image and channel, uint8 or float in [0, 1], in [0, 1]."""
-    # A row of bytes sums up exactly in float32, many times as fast as in whole numbers.
+    # A row of 65,793 bytes sums up exactly in float32, many times as fast as in whole numbers.
     white, dtype = (255, torch.float32) if images.dtype == torch.uint8 else (1, torch.float64)
     count, channels, height, width = images.shape
     lines, some = images.reshape(-1, width), max(_BLOCK // width, 1)

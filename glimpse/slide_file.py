@@ -32,13 +32,13 @@ class SlideFile:
         if not Path(path).is_file():
             raise ValueError(f"a slide must be a file, got {str(path)!r}: check the path")
         try:
-            self._slide = openslide.OpenSlide(str(path))
+            self._slide = openslide.OpenSlide(Path(path).absolute())
         except openslide.OpenSlideError as error:
             raise ValueError(
                 f"{path} must be a slide that OpenSlide reads, got {error}: "
                 "a tiled, pyramidal TIFF is one"
             ) from None
-        self._path, self._bytes = path, Path(path).stat().st_size
+        self._path, self._bytes = Path(path).absolute(), Path(path).stat().st_size
         self._error, self._downsamples = openslide.OpenSlideError, self._slide.level_downsamples
         self._colour = "#" + self._slide.properties.get("openslide.background-color", "ffffff")
         self.levels = tuple((3, int(h), int(w)) for w, h in self._slide.level_dimensions)

@@ -21,6 +21,7 @@ from .tasks import Search
 
 # A level of more pixels than this is not shown whole; an overview is at most so high and wide.
 _LARGEST, _OVERVIEW = 2**28, 1024
+_KEPT = 256  # overviews
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,9 @@ class SlideSet:
     """Places in slides of one size; each is an image to the environment, and its target.
 
     Memory: nothing is prepared. A glimpse reads, for every window, the pixels it covers in the
-    level that matches it; what a slide keeps in memory is its own affair (`CachedPyramid`).
+    level that matches it, and some 10 bytes for each are taken while they are averaged. What a
+    slide keeps in memory is its own affair (`CachedPyramid`). Of each of the last 256 slides that
+    were shown whole, as `context` or in a picture, an overview of at most 1 MiB a channel is kept.
 
     Attributes:
         slides: The slides.
@@ -127,8 +130,9 @@ class SlideSet:
         Raises:
             ValueError: Their last level is too large to be shown whole, or cannot be read.
         """
-        shown = [self._overview(number) for number in self.slide[index].tolist()]
-        return torch.stack(shown).to(self.targets.device)
+        numbers = self.slide[index].tolist()
+        shown = [self._overview(number) for number in numbers or [0]]  # one at least, for its shape
+        return torch.stack(shown)[: len(numbers)].to(self.targets.device)
 
     def prepared(self, sensor: GlimpseSensor, memory: float) -> Pyramids:
         """Return all slides, to be read piece by piece."""
@@ -143,9 +147,12 @@ class SlideSet:
         return SlideSet(self.slides, self.slide.to(device), self.targets.to(device), splits)
 
     def _overview(self, number: int) -> UInt8[Tensor, "C h w"]:
-        if number not in self._overviews:
-            self._overviews[number] = torch.from_numpy(_overview(self.slides[number]))
-        return self._overviews[number]
+        kept = self._overviews
+        if number not in kept:
+            if len(kept) >= _KEPT:
+                kept.pop(next(iter(kept)))
+            kept[number] = torch.from_numpy(_overview(self.slides[number]))
+        return kept[number]
 
 
 def _overview(slide: Pyramid) -> UInt8[np.ndarray, "C h w"]:

@@ -983,3 +983,19 @@ def test_numbers_lie_between_0_and_1() -> None:
         assert 0 <= float(result[name].min()) < float(result[name].max()) <= 1
     pooled = F.adaptive_avg_pool2d(BASE.float() / 255, 3)
     assert float(pooled.min()) > 0.2  # noise averages out: the test above is no accident
+
+
+@every_source
+@pytest.mark.parametrize("masked", [False, True])
+def test_inference_mode_leaves_nothing_behind(source: str, masked: bool) -> None:
+    batch, twin = _batch(source), _batch(source)
+    action = torch.zeros(batch.rows, 2)
+    options = {"reset_mask": torch.arange(batch.rows) < 2} if masked else None
+    for one in (batch, twin):
+        with torch.inference_mode(mode=one is batch):
+            one.reset(seed=0)
+            one.step(action)
+        one.reset(options=options)
+    got, wanted = _named(batch.step(action)), _named(twin.step(action))
+    for name, tensor in wanted.items():
+        assert torch.equal(got[name], tensor), name

@@ -214,3 +214,13 @@ def test_an_unknown_canvas_lists_the_known_ones() -> None:
     )
     with pytest.raises(ValueError, match=message):
         find_images("digits", canvas="round")
+
+
+def test_a_slide_s_places_lie_beside_the_path_that_was_given(tmp_path: Path) -> None:
+    pixels = np.zeros((256, 256, 3), dtype=np.uint8)
+    (tmp_path / "data").mkdir()
+    tifffile.imwrite(tmp_path / "data" / "abc.tiff", pixels, tile=(256, 256), photometric="rgb")
+    (tmp_path / "scan.tiff").symlink_to(tmp_path / "data" / "abc.tiff")
+    point = {"geometry": {"type": "Point", "coordinates": [128, 64]}}
+    (tmp_path / "scan.geojson").write_text(json.dumps([point]))
+    assert find_images(tmp_path / "scan.tiff").targets.tolist() == [[0.0, -0.5]]

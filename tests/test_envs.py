@@ -1207,3 +1207,11 @@ def test_a_reset_does_not_change_its_options() -> None:
 def test_the_memory_is_refused_in_the_units_it_was_given_in() -> None:
     with pytest.raises(ValueError, match=r"^`memory` must be finite and at least 0, got -1\.5"):
         gymnasium.make("glimpse/Digits-v0", memory=-1.5)
+
+
+def test_an_action_is_checked_also_where_all_rows_only_wait_for_their_reset() -> None:
+    env = gymnasium.make_vec("glimpse/Digits-v0", num_envs=2, glimpses=2)
+    env.reset(seed=0)
+    assert env.step(np.zeros((2, 2), dtype=np.float32))[2].all()
+    with pytest.raises(ValueError, match="`action` must be numbers"):
+        env.step(np.full((2, 2), np.nan, dtype=np.float32))

@@ -620,3 +620,11 @@ def test_from_coarse_to_fine_finds_what_uniform_looks_do_not(glimpses: int, leas
         found[policy] = float(total.mean())
     assert found[_uniform] <= 0.02
     assert least <= found[_from_coarse_to_fine] <= 1
+
+
+def test_nobody_need_be_reset() -> None:
+    env = gymnasium.make_vec("glimpse/Slide-v0", num_envs=2, autoreset_mode="Disabled")
+    seen, _ = env.reset(seed=0)
+    again, _ = env.reset(options={"reset_mask": np.zeros(2, dtype=np.bool_)})
+    for name, array in seen.items():
+        np.testing.assert_array_equal(again[name], array)

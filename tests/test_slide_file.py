@@ -230,3 +230,14 @@ def test_without_openslide_the_message_names_the_extra(
         'slide files need OpenSlide, which is not installed: run pip install "glimpse-rl[wsi]"'
     ):
         SlideFile(path)
+
+
+def test_a_slide_stays_open_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.full((256, 256, 3), 7, dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tiff", pixels, tile=(256, 256), photometric="rgb")
+    monkeypatch.chdir(tmp_path)
+    slide = SlideFile("a.tiff")
+    monkeypatch.chdir("/")
+    assert slide.read(0, 0, 0, 2, 2).tolist() == np.full((3, 2, 2), 7).tolist()
