@@ -112,13 +112,7 @@ class ImageSet:
                 f"`targets` must be in [0, {len(self.classes)}), got {int(self.targets.min())} to "
                 f"{int(self.targets.max())}: number the classes from 0 and name each"
             )
-        for split, index in self.splits.items():
-            check_name("split", split, SPLITS)
-            if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < count:
-                raise ValueError(
-                    f"split {split!r} must name images in [0, {count}), got {int(index.min())} to "
-                    f"{int(index.max())}: leave those out"
-                )
+        check_splits(self.splits, count, "images")
 
     @classmethod
     def from_arrays(
@@ -190,6 +184,21 @@ class ImageSet:
         moved = ImageSet(self.images.to(device), self.targets.to(device), self.classes, splits)
         self._elsewhere[device] = moved
         return moved
+
+
+def check_splits(splits: Mapping[str, Int64[Tensor, "M"]], count: int, things: str) -> None:
+    """Refuse splits of another name, or that name things which are not there.
+
+    Raises:
+        ValueError: They do.
+    """
+    for split, index in splits.items():
+        check_name("split", split, SPLITS)
+        if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < count:
+            raise ValueError(
+                f"split {split!r} must name {things} in [0, {count}), got {int(index.min())} to "
+                f"{int(index.max())}: leave those out"
+            )
 
 
 def random_splits(count: int, *, seed: int = 0) -> dict[str, Int64[Tensor, "M"]]:

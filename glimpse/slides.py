@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
-from .checks import check_name
-from .image_set import SPLITS, random_splits
+from .image_set import check_splits, random_splits
 from .pyramid import CachedPyramid, Pyramid, read_checked
 from .pyramids import Pyramids
 from .sensor import GlimpseSensor
@@ -83,13 +82,7 @@ class SlideSet:
                 f"`targets` must be in [-1, 1], got {self.targets[row].tolist()} in row {row}: "
                 "turn pixels into locations with glimpse.coordinates.to_locations"
             )
-        for split, index in self.splits.items():
-            check_name("split", split, SPLITS)
-            if index.numel() and not 0 <= int(index.min()) <= int(index.max()) < len(self.slide):
-                raise ValueError(
-                    f"split {split!r} must name places in [0, {len(self.slide)}), got "
-                    f"{int(index.min())} to {int(index.max())}: leave those out"
-                )
+        check_splits(self.splits, len(self.slide), "places")
 
     @classmethod
     def from_file(cls, path: str | Path) -> "SlideSet":
@@ -140,8 +133,9 @@ class SlideSet:
 
     def to(self, device: torch.device | str) -> "SlideSet":
         """Return the same set with its tensors on `device`; slides are read on the CPU."""
+        device = torch.empty(0, device=device).device  # with its number
         tensors = [self.slide, self.targets, *self.splits.values()]
-        if all(tensor.device == torch.empty(0, device=device).device for tensor in tensors):
+        if all(tensor.device == device for tensor in tensors):
             return self
         splits = {split: index.to(device) for split, index in self.splits.items()}
         return SlideSet(self.slides, self.slide.to(device), self.targets.to(device), splits)

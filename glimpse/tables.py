@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .pixels import mean_brightness
-from .windows import Windows, fill
+from .windows import Windows, constants, fill
 
 # Windows of one channel read at once. On a CPU what is gathered should fit the cache of a core.
 _CHUNK = 3 * 1024
@@ -127,7 +127,7 @@ class SummedAreaTables:
         """Do the same in NumPy: calls of torch take longer than the work itself on a few rows."""
         table = self.table.numpy()
         _, channels, rows, columns = table.shape
-        half, edges, channel, white = _constants(windows, channels, self.white)
+        half, edges, channel, white = _for_numpy(windows, channels, self.white)
         farthest = max(windows.widths) + max(rows, columns)  # a window there sees nothing
         corner = np.floor(centre.detach().numpy()[:, None] - half)
         corner = np.minimum(np.maximum(corner, -farthest), farthest).astype(np.int64)
@@ -178,13 +178,14 @@ def table_dtype(pixels: int) -> torch.dtype:
 
 
 @lru_cache(maxsize=64)
-def _constants(windows: Windows, channels: int, white: int) -> tuple[NDArray[Any], ...]:
-    """Return half widths (K, 1), edges (K, 1, s + 1), channels (C,) and white sums (K, 1, 1, 1)."""
-    steps = np.array(windows.steps)
-    half = (steps * windows.size / 2 - 0.5)[:, None]
-    edges = (steps[:, None] * np.arange(windows.size + 1))[:, None]
-    sums = (white * steps.astype(np.float64) ** 2).astype(np.float32)[:, None, None, None]
-    return half, edges, np.arange(channels), sums
+def _for_numpy(windows: Windows, channels: int, white: int) -> tuple[NDArray[Any], ...]:
+    """Return, for NumPy, half widths (K, 1), edges (K, 1, s1), channels (C,), sums (K, C, s, s)."""
+    cpu = torch.device("cpu")
+    half, edges = (part.numpy() for part in constants(windows, cpu))
+    sums = _white_sums(windows, channels, white, cpu).numpy()
+    shape = len(windows.steps), channels, windows.size, windows.size
+    edges = edges.astype(np.int64).transpose(0, 2, 1)
+    return half, edges, np.arange(channels), sums.reshape(shape)
 
 
 @lru_cache(maxsize=64)

@@ -44,7 +44,7 @@ class Windows:
 
     def corners(self, centre: Float64[Tensor, "B 2"]) -> Float64[Tensor, "2 K B"]:
         """Return the first pixel, x and y, of every window around each centre."""
-        half = _constants(self, centre.device).half
+        half = constants(self, centre.device).half
         # The batch is last, also in memory: the other axes are too short for vector instructions.
         return (centre.t().contiguous()[:, None] - half).floor_()
 
@@ -52,7 +52,7 @@ class Windows:
         self, centre: Float64[Tensor, "B 2"], height: int, width: int
     ) -> tuple[Int32[Tensor, "K s1 B"], Int32[Tensor, "K s1 B"]]:
         """Return the edges x and y of the pixels of every window."""
-        edges = _constants(self, centre.device).edges
+        edges = constants(self, centre.device).edges
         left, top = self.corners(centre)
         # However far outside, a window sees the same; this keeps whole numbers small.
         widest = max(self.widths)
@@ -64,19 +64,26 @@ class Windows:
         return edges[0, 0, :, None] + torch.arange(self.widths[0], device=edges.device)
 
 
-class _Constants(NamedTuple):
-    half: Float64[Tensor, "K 1"]  # from the centre to what is rounded to the first pixel
-    edges: Int32[Tensor, "K s1 1"]  # of the pixels of each window, from its first edge on
+class Constants(NamedTuple):
+    """What places windows, in pixels of the image.
+
+    Attributes:
+        half: From the centre to what is rounded down to the first pixel.
+        edges: Of the pixels of each window, from its first edge on.
+    """
+
+    half: Float64[Tensor, "K 1"]
+    edges: Int32[Tensor, "K s1 1"]
 
 
 @lru_cache(maxsize=64)
-def _constants(windows: Windows, device: torch.device) -> _Constants:
-    """Return what is the same for every read."""
+def constants(windows: Windows, device: torch.device) -> Constants:
+    """Return what is the same for every read, made once for each kind of window and device."""
     with torch.inference_mode(False):  # or they could not be used outside it later
         steps = torch.tensor(windows.steps, dtype=torch.int32, device=device)
         edges = steps[:, None] * torch.arange(windows.size + 1, dtype=torch.int32, device=device)
         half = (steps.double() * windows.size / 2 - 0.5)[:, None]
-        return _Constants(half, edges[..., None])
+        return Constants(half, edges[..., None])
 
 
 def fill(
