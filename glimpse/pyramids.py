@@ -98,7 +98,7 @@ class Pyramids:
 
 
 def matching_level(pyramid: Pyramid, step: int) -> tuple[int, int]:
-    """Return the coarsest level from which `step` can be read, and its downsample."""
+    """Return the coarsest level fit for boxes `step` pixels of level 0 wide, and its downsample."""
     fitting = [
         (level, downsample)
         for level, downsample in enumerate(downsamples(pyramid))

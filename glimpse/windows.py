@@ -94,7 +94,16 @@ def fill(
     height: int,
     width: int,
 ) -> None:
-    """Add the mean to each pixel of a glimpse, as far as that pixel lies beyond the image."""
+    """Add the mean to each pixel of a glimpse, as far as that pixel lies beyond the image.
+
+    Args:
+        glimpse: With zeros beyond the image; it is changed in place.
+        x: The edges of its columns, in pixels of the image.
+        y: The edges of its rows.
+        mean: Of the image, in [0, 1].
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+    """
     across, down = x.diff(dim=1), y.diff(dim=1)
     inside_x = x.clamp(0, width).diff(dim=1) / across  # (K, s, B)
     inside_y = y.clamp(0, height).diff(dim=1) / down
