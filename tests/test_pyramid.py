@@ -2,15 +2,14 @@
 
 import math
 import os
-import re
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from expect import random_pixels, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -51,18 +50,6 @@ class Sizes:
 
     def read(self, level: int, x: int, y: int, w: int, h: int) -> Pixels:
         raise AssertionError("nothing must be read")
-
-
-@contextmanager
-def refused(message: str) -> Iterator[None]:
-    """Expect an error of one line."""
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        yield
-    assert "\n" not in str(caught.value)
-
-
-def random_pixels(*shape: int, seed: int = 0) -> Pixels:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def cut(array: Pixels, x: int, y: int, w: int, h: int) -> Pixels:

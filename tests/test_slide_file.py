@@ -1,16 +1,15 @@
 """Slide files against the arrays of which they were made."""
 
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import openslide
 import pytest
 import tifffile
+from expect import refused
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -22,14 +21,6 @@ from glimpse.slide_file import SlideFile
 Pixels = NDArray[np.uint8]
 DOWNSAMPLES = (1, 2, 8)
 every_compression = pytest.mark.parametrize("compression", [None, "adobe_deflate"])
-
-
-@contextmanager
-def refused(message: str) -> Iterator[None]:
-    """Expect an error of one line."""
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        yield
-    assert "\n" not in str(caught.value)
 
 
 def levels_of(seed: int = 0) -> list[Pixels]:

@@ -1,9 +1,6 @@
 """Sets of slides: their places, read from GeoJSON or given, and what they refuse."""
 
 import json
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from expect import random_pixels, refused
 from numpy.typing import NDArray
 
 from glimpse import GlimpseSensor, find_images, slides
@@ -22,18 +20,6 @@ from glimpse.tasks import Search
 
 Pixels = NDArray[np.uint8]
 HEIGHT, WIDTH = 128, 192
-
-
-@contextmanager
-def refused(message: str) -> Iterator[None]:
-    """Expect an error of one line."""
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        yield
-    assert "\n" not in str(caught.value)
-
-
-def random_pixels(*shape: int, seed: int = 0) -> Pixels:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
 def pyramid(seed: int, channels: int = 1) -> ArrayPyramid:
