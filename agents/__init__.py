@@ -1,9 +1,10 @@
 """Agents that learn where to look, and the controls that do not."""
 
-from .agent import Agent, Evaluation, Prediction
+from .agent import Agent, Evaluation, Prediction, Survey
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
 from .registry import AGENTS, load, save
 from .reinforce import ReinforceConfig, reinforce
+from .training import TrainingConfig
 
 __all__ = [
     "AGENTS",
@@ -12,6 +13,8 @@ __all__ = [
     "Evaluation",
     "Prediction",
     "ReinforceConfig",
+    "Survey",
+    "TrainingConfig",
     "UniformConfig",
     "UntrainedConfig",
     "control",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_count, check_shape, to_tensor
+from glimpse.diagnosis import Diagnosis, describe, diagnose
 from glimpse.drawing import Look
 from glimpse.evaluation import ErrorRate, error_rates
 from glimpse.eye import Eye
@@ -21,8 +22,8 @@ from glimpse.randomness import derive_seed
 from glimpse.sensor import GlimpseSensor
 from glimpse.tasks import classification
 
-from .learner import TrainingConfig
 from .rollout import Rollout, roll_out
+from .training import TrainingConfig
 
 # Images looked at at once when nothing is learned.
 _ROWS = 512
@@ -40,16 +41,30 @@ class Prediction(NamedTuple):
     locations: Float32[Tensor, "B T 2"]
 
 
+class Survey(NamedTuple):
+    """One pass over the images of a split.
+
+    Attributes:
+        errors: After each glimpse.
+        diagnosis: Where the glimpses lay.
+    """
+
+    errors: tuple[ErrorRate, ...]
+    diagnosis: Diagnosis
+
+
 class Evaluation(NamedTuple):
     """The errors after each glimpse, with one pass over the images, nothing averaged.
 
     Attributes:
         mean: With the locations that the policy chooses when it counts: a Gaussian's mean.
         sampled: With locations drawn as in training.
+        diagnosis: Where the glimpses of `mean` lay.
     """
 
     mean: tuple[ErrorRate, ...]
     sampled: tuple[ErrorRate, ...]
+    diagnosis: Diagnosis
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,11 +192,11 @@ class Agent:
         )
         device = next(self.model.parameters()).device
         batch = GlimpseBatch(shown.to(device), self.eye, min(count, _ROWS), split="test")
-        passes = list(self._sweep(batch, "test", seed=seed))
-        return Prediction(
-            torch.cat([rollout.log_probs.exp() for rollout, _ in passes]),
-            torch.cat([locations for _, locations in passes]),
-        )
+        probabilities, locations = [], []
+        for rollout in self._sweep(batch, "test", seed=seed):
+            probabilities.append(rollout.log_probs.exp())
+            locations.append(batch.sensed)
+        return Prediction(torch.cat(probabilities), torch.cat(locations))
 
     def evaluate(self, batch: GlimpseBatch, split: str, *, seed: int = 0) -> Evaluation:
         """Return the errors on every image of a split.
@@ -191,15 +206,14 @@ class Agent:
             split: `train`, `validation` or `test`.
             seed: Of what is random in the images, of the first locations and of the sampled ones.
         """
-        return Evaluation(
-            self.errors(batch, split, seed=seed),
-            self.errors(batch, split, seed=seed, sampled=True),
-        )
+        mean = self.survey(batch, split, seed=seed)
+        sampled = self.survey(batch, split, seed=seed, sampled=True)
+        return Evaluation(mean.errors, sampled.errors, mean.diagnosis)
 
-    def errors(
+    def survey(
         self, batch: GlimpseBatch, split: str, *, seed: int = 0, sampled: bool = False
-    ) -> tuple[ErrorRate, ...]:
-        """Return the error after each glimpse, for one way of choosing locations.
+    ) -> Survey:
+        """Return the error after each glimpse and where these lay, of one way of choosing them.
 
         Args:
             batch: As for `evaluate`.
@@ -207,20 +221,46 @@ class Agent:
             seed: As for `evaluate`.
             sampled: Draw locations as in training.
         """
-        passes = self._sweep(batch, split, seed=seed, sampled=sampled)
-        right = [
-            classification(batch.task).correct(rollout.log_probs, rollout.target)[
-                :: batch.copies
-            ]  # one a image
-            for rollout, _ in passes
-        ]
+        task, copies = classification(batch.task), batch.copies
+        right, trails, sensed, thumbnails = [], [], [], []
+        for rollout in self._sweep(batch, split, seed=seed, sampled=sampled):  # one row an image
+            right.append(task.correct(rollout.log_probs, rollout.target)[::copies])
+            trails.append(batch.trail[::copies])
+            sensed.append(batch.sensed[::copies])
+            thumbnails.append(describe(batch.shown[::copies]))
+        diagnosis = diagnose(
+            torch.cat(trails),
+            torch.cat(thumbnails),
+            windows=batch.eye.sensor.windows,
+            shape=batch.images.shape,
+            sensed=torch.cat(sensed),
+            chosen=batch.eye.actions,
+        )
+        return Survey(error_rates(torch.cat(right)), diagnosis)
+
+    def averaged(self, batch: GlimpseBatch, split: str, *, seed: int = 0) -> tuple[ErrorRate, ...]:
+        """Return the error after each glimpse of the mean answer of all copies of an image.
+
+        Each of the copies begins and looks elsewhere, its locations drawn as in training; their
+        probabilities are averaged, as the paper's followers do at test time.
+
+        Args:
+            batch: The environment, with as many copies as looks shall be averaged.
+            split: As for `evaluate`.
+            seed: As for `evaluate`.
+        """
+        task, right = classification(batch.task), []
+        for rollout in self._sweep(batch, split, seed=seed, sampled=True):
+            every = rollout.log_probs.exp()  # (G * M, T, n)
+            mean = every.view(-1, batch.copies, *every.shape[1:]).mean(dim=1)
+            right.append(task.correct(mean, rollout.target[:: batch.copies]))
         return error_rates(torch.cat(right))
 
     def looks(self, batch: GlimpseBatch, split: str, count: int, *, seed: int = 0) -> list[Look]:
         """Return how it looks at the first images of a split: `count`, at most a batch."""
-        observation, info = next(batch.sweep(split, seed=seed))
+        observation, _ = next(batch.sweep(split, seed=seed))
         noise = self._noise(batch, seed)
-        rollout = self._play(batch, observation, info["target"], self.config.policy.best, noise)
+        rollout = self._play(batch, observation, self.config.policy.best, noise)
         return [
             Look(
                 image=batch.pixels(row),
@@ -234,12 +274,11 @@ class Agent:
 
     def _sweep(
         self, batch: GlimpseBatch, split: str, *, seed: int, sampled: bool = False
-    ) -> Iterator[tuple[Rollout, Float32[Tensor, "B T 2"]]]:
+    ) -> Iterator[Rollout]:
         choose = self.config.policy.sample if sampled else self.config.policy.best
         noise = self._noise(batch, seed)
-        for observation, info in batch.sweep(split, seed=seed):
-            rollout = self._play(batch, observation, info["target"], choose, noise)
-            yield rollout, batch.sensed
+        for observation, _ in batch.sweep(split, seed=seed):
+            yield self._play(batch, observation, choose, noise)
 
     def _noise(self, batch: GlimpseBatch, seed: int) -> torch.Generator:
         return torch.Generator(batch.device).manual_seed(derive_seed(seed, 0, 4))
@@ -249,12 +288,15 @@ class Agent:
         self,
         batch: GlimpseBatch,
         observation: Mapping[str, Tensor],
-        target: Tensor,
         choose: Callable[[Tensor, torch.Generator], Tensor],
         noise: torch.Generator,
     ) -> Rollout:
         self.model.eval()
         with autocast(batch.device, self.config.precision):
-            return roll_out(
-                self.model, batch, observation, target, lambda mean: choose(mean, noise)
+            rollout = roll_out(self.model, batch, observation, lambda mean: choose(mean, noise))
+        if not bool(rollout.log_probs.isfinite().all()):
+            raise ValueError(
+                "the agent's answers must be numbers, got NaN or infinity: train it with a lower "
+                "learning_rate, or look for NaN in its weights"
             )
+        return rollout

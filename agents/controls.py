@@ -11,10 +11,11 @@ from glimpse.checks import check_at_least
 from glimpse.networks import RecurrentAttention
 from glimpse.tasks import classification
 
-from .learner import EpisodeLearner, Losses, TrainingConfig
+from .learner import EpisodeLearner, Losses
 from .losses import answer_loss
 from .policies import CentrePolicy, GaussianPolicy, UniformPolicy
 from .rollout import Rollout
+from .training import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,91 +1,47 @@
 """The learner of every agent that learns by gradients from whole episodes."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from functools import partial
+from typing import Any
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from glimpse.batch import GlimpseBatch
-from glimpse.checks import check_at_least, check_count, check_name
-from glimpse.networks import CORES, RecurrentAttention
-from glimpse.precision import PRECISIONS, autocast
+from glimpse.networks import RecurrentAttention
+from glimpse.precision import autocast
 from glimpse.randomness import derive_seed
+from glimpse.recorded import Recorded
 from glimpse.tasks import classification
 
 from .policies import Policy
 from .rollout import Rollout, roll_out
+from .training import TrainingConfig
 
 Losses = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig(ABC):
-    """What all agents that learn by gradients have in common.
-
-    Attributes:
-        steps: How many times the weights are improved, once a batch of episodes.
-        batch: How many images a batch has.
-        copies: How many episodes of each image a batch has (the paper's M).
-        learning_rate: Of Adam at the first step; it falls to 0 along a cosine.
-        early: Weight of the answers before the last, relative to the last (0: the paper's).
-        clip: The Euclidean norm of the whole gradient is cut to this.
-        core: The recurrent core: `lstm`, or `relu` as in the paper.
-        hidden: Width of the hidden state.
-        features: Width of the glimpse network's output.
-        precision: `bfloat16`, `float32`, or `auto`: the first where the hardware computes in it.
-        seed: Of weights, images and locations; the same seed gives the same run.
-    """
-
-    steps: int = 4000
-    batch: int = 128
-    copies: int = 1
-    learning_rate: float = 2e-3
-    early: float = 1.0
-    clip: float = 5.0
-    core: Literal["lstm", "relu"] = "lstm"
-    hidden: int = 256
-    features: int = 256
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse options that cannot be meant."""
-        check_count(
-            1,
-            steps=self.steps,
-            batch=self.batch,
-            copies=self.copies,
-            hidden=self.hidden,
-            features=self.features,
-        )
-        check_count(0, seed=self.seed)
-        check_at_least(0, learning_rate=self.learning_rate, early=self.early, clip=self.clip)
-        if self.clip == 0:
-            raise ValueError("`clip` must be above 0, got 0: it cuts every gradient to nothing")
-        check_name("core", self.core, CORES)
-        check_name("precision", self.precision, PRECISIONS)
-
-    @property
-    @abstractmethod
-    def policy(self) -> Policy:
-        """How locations are chosen."""
+# Steps between looks for a loss that is no number: each look waits for the device.
+_CHECK_EVERY = 100
 
 
 class EpisodeLearner:
     """Improve a model once a batch of episodes.
 
     Every random number of step i is a function of (seed, i), so a checkpoint holds no random state
-    and no state of the environment.
+    and no state of the environment. On CUDA nothing waits for the device: the step is recorded once
+    and played back (`glimpse.recorded`), and what it returns lies there.
 
     Args:
         config: How to learn.
         batch: What to look at: `config.batch * config.copies` rows, from the training split.
-        model: What learns.
+        model: What learns; with `config.ema`, what gets the averages of the weights.
         loss: The terms of the loss of a batch of episodes, by name; their sum is made small.
+        policy: How locations are drawn; by default `config.policy`.
+        anneal: Is told the number of every step before it is taken.
+        joint: Weight of the location head's and baseline's gradients in the rest of the model.
+        locator_rate: The learning rate of the location head relative to that of the rest.
 
     Raises:
         ValueError: The batch has another number of rows or of copies, or its images no classes.
@@ -97,6 +53,11 @@ class EpisodeLearner:
         batch: GlimpseBatch,
         model: RecurrentAttention,
         loss: Callable[[Rollout], Losses],
+        *,
+        policy: Policy | None = None,
+        anneal: Callable[[int], None] | None = None,
+        joint: float = 0.0,
+        locator_rate: float = 1.0,
     ) -> None:
         if (batch.rows, batch.copies) != (config.batch * config.copies, config.copies):
             raise ValueError(
@@ -106,50 +67,100 @@ class EpisodeLearner:
         if len(batch.images.splits.get("train", ())) == 0:
             raise ValueError("the images must have a training split, got none: name one in splits")
         self._task = classification(batch.task)
-        self.config, self.batch, self.model = config, batch, model
-        self._loss = loss
-        self._optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self._optimiser, config.steps)
+        # Its own episodes: whoever looks through `batch` in between would disturb a record.
+        self.config, self.batch, self.model = config, batch.twin(), model
+        self._learning = deepcopy(model) if config.ema else model
+        self._loss, self._joint = loss, joint
+        self._policy = policy or config.policy
+        self._anneal = anneal or (lambda step: None)
+        where = list(self._learning.locator.parameters())
+        what = [weight for weight in self._learning.parameters() if not _among(weight, where)]
+        self._rates = (1.0, locator_rate)
+        self._optimiser = torch.optim.AdamW(
+            [
+                {"params": part, "lr": torch.zeros((), device=batch.device)}
+                for part in (what, where)
+            ],
+            weight_decay=config.weight_decay,
+            fused=True,
+            capturable=batch.device.type == "cuda",
+        )
         self._noise = torch.Generator(batch.device)
         self._step = 0
         self._order: tuple[int, Tensor] | None = None  # of the images, in this epoch
+        # What a record of the step reads anew each time.
+        self._number = torch.arange(batch.rows, device=batch.device)
+        self._seeds = torch.zeros_like(self._number)
+        self._indices = torch.zeros(config.batch, dtype=torch.int64, device=batch.device)
+        self._names: list[str] = []
+        self._improve: dict[int, Recorded] = {}  # by the number of glimpses
 
-    def step(self) -> dict[str, float]:
-        """Play one batch of episodes, improve the weights, return the losses and the error."""
-        seed = derive_seed(self.config.seed, self._step)
-        self._noise.manual_seed(derive_seed(self.config.seed, self._step, 1))
+    def step(self) -> dict[str, Tensor]:
+        """Play one batch of episodes, improve the weights, return the losses and the error.
+
+        Raises:
+            ValueError: The loss is no number any more; that is looked for every 100 steps.
+        """
+        config, device = self.config, self.batch.device
+        seed = derive_seed(config.seed, self._step)
+        self._noise.manual_seed(derive_seed(config.seed, self._step, 1))
+        torch.add(self._number, seed, out=self._seeds)
+        self._indices.copy_(self._next_images())
+        self._anneal(self._step)
+        for group, relative in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"].fill_(relative * config.learning_rate * config.schedule(self._step))
+        glimpses = config.glimpses_at(self._step, self.batch.eye.glimpses)
+        if glimpses not in self._improve:
+            improve = partial(self._play_and_improve, glimpses)
+            self._improve[glimpses] = Recorded(improve, device, self._noise)
         self.model.train()
-        indices = self._indices()
-        observation, info = self.batch.reset(seed=seed, options={"indices": indices})
-        with autocast(self.batch.device, self.config.precision):
+        values = self._improve[glimpses]()
+        look = self._step % _CHECK_EVERY == 0 or self._step + 1 == config.steps
+        if look and not bool(values.isfinite().all()):
+            raise ValueError(
+                f"the loss must be a number, got NaN or infinity at step {self._step + 1}: "
+                "choose a lower learning_rate"
+            )
+        self._step += 1
+        return dict(zip(self._names, values.unbind(), strict=True))
+
+    def _play_and_improve(self, glimpses: int) -> Float[Tensor, "L"]:
+        """Do one step with the seeds, images and rates that are written down."""
+        config, model = self.config, self._learning
+        model.train()
+        observation = self.batch.begin(self._seeds, self._indices)
+        with autocast(self.batch.device, config.precision):
             rollout = roll_out(
-                self.model,
+                model,
                 self.batch,
                 observation,
-                info["target"],
-                lambda mean: self.config.policy.sample(mean, self._noise),
+                lambda mean: self._policy.sample(mean, self._noise),
+                glimpses=glimpses,
+                joint=self._joint,
             )
         losses = self._loss(rollout)
-        total = torch.stack(list(losses.values())).sum()
         self._optimiser.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+        for group in self._optimiser.param_groups:
+            torch.nn.utils.clip_grad_norm_(group["params"], config.clip)
         self._optimiser.step()
-        self._schedule.step()
-        self._step += 1
-        right = (
-            self._task.correct(rollout.log_probs.detach()[:, -1:], rollout.target).float().mean()
-        )
+        if config.ema:
+            average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+            average(list(self.model.parameters()), list(model.parameters()), 0)
+            for buffer, learned in zip(self.model.buffers(), model.buffers(), strict=True):
+                buffer.copy_(learned)
+        answer = rollout.log_probs.detach()[:, -1:]
+        right = self._task.correct(answer, rollout.target).float().mean()
         metrics = {**losses, "train error %": 100 * (1 - right)}
-        values = torch.stack([value.detach() for value in metrics.values()]).tolist()
-        return dict(zip(metrics, values, strict=True))
+        self._names = list(metrics)
+        return torch.stack([value.detach() for value in metrics.values()])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return weights, optimiser, schedule and the number of steps taken."""
+        """Return weights, optimiser and the number of steps taken."""
         return {
             "model": self.model.state_dict(),
+            "learning": self._learning.state_dict() if self.config.ema else {},
             "optimiser": self._optimiser.state_dict(),
-            "schedule": self._schedule.state_dict(),
             "step": self._step,
         }
 
@@ -161,16 +172,21 @@ class EpisodeLearner:
         """
         try:
             self.model.load_state_dict(state["model"])
+            if self.config.ema:
+                self._learning.load_state_dict(state["learning"])
             self._optimiser.load_state_dict(state["optimiser"])
-            self._schedule.load_state_dict(state["schedule"])
             self._step = int(state["step"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"the checkpoint must be this agent's, got another ({str(error).splitlines()[0]}): "
                 "resume with the options it was trained with"
             ) from error
+        for group in self._optimiser.param_groups:  # the state may come from another device
+            group["lr"] = torch.zeros((), device=self.batch.device)
+            group["capturable"] = self.batch.device.type == "cuda"
+        self._improve = {}  # records know the optimiser's former tensors
 
-    def _indices(self) -> Int64[Tensor, "G"]:
+    def _next_images(self) -> Int64[Tensor, "G"]:
         """Return the images of this step: the training split in a new order every epoch.
 
         What is left over when no batch can be filled any more is passed over in that epoch. A batch
@@ -186,3 +202,7 @@ class EpisodeLearner:
             order = torch.randperm(len(pool), generator=generator).to(pool.device)
             self._order = (epoch, pool[order])
         return self._order[1][number * size : (number + 1) * size]
+
+
+def _among(weight: Tensor, weights: Sequence[Tensor]) -> bool:
+    return any(weight is other for other in weights)

@@ -20,6 +20,23 @@ def returns_to_go(reward_t: Float[Tensor, "B T"], actions: int) -> Float[Tensor,
     return to_go[:, reward_t.shape[1] - actions :]
 
 
+def leave_one_out(return_a: Float[Tensor, "B A"], copies: int) -> Float[Tensor, "B A"]:
+    """Return, as a baseline, the mean return of the other copies of the same image.
+
+    b_m = 1/(M - 1) sum_{k != m} G_k: unbiased, since no copy's own return is in its baseline.
+
+    Args:
+        return_a: G_a of every row; M consecutive rows share an image.
+        copies: M, at least 2.
+
+    Source: W. Kool, H. van Hoof, M. Welling, "Buy 4 REINFORCE samples, get a baseline for free!",
+    ICLR 2019 workshop on deep reinforcement learning meets structured prediction.
+    """
+    of_image = return_a.view(len(return_a) // copies, copies, return_a.shape[1])
+    others = of_image.sum(dim=1, keepdim=True) - of_image
+    return (others / (copies - 1)).view_as(return_a)
+
+
 def policy_loss(
     log_prob_a: Float[Tensor, "B A"],
     return_a: Float[Tensor, "B A"],

@@ -35,7 +35,7 @@ class GaussianPolicy:
         std: In units of actions.
     """
 
-    std: float
+    std: float | Float[Tensor, ""]
 
     def sample(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
         """Return draws from the Gaussian."""
@@ -50,7 +50,8 @@ class GaussianPolicy:
         self, location: Float[Tensor, "*B 2"], mean: Float[Tensor, "*B 2"]
     ) -> Float[Tensor, "*B"]:
         """Return log N(location; mean, std^2 I)."""
-        each: Tensor = Normal(mean, self.std).log_prob(location)  # type: ignore[no-untyped-call]
+        normal = Normal(mean, self.std, validate_args=False)  # the check waits for the device
+        each: Tensor = normal.log_prob(location)  # type: ignore[no-untyped-call]
         return each.sum(dim=-1)
 
 

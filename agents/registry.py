@@ -15,8 +15,9 @@ from glimpse.run_folder import RunFolder
 
 from .agent import Agent
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
-from .learner import EpisodeLearner, TrainingConfig
+from .learner import EpisodeLearner
 from .reinforce import ReinforceConfig, reinforce
+from .training import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,19 @@ rewards the last answer alone (`reward="correct"`), teaches no earlier one (`ear
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least, check_name
 from glimpse.networks import RecurrentAttention
 from glimpse.rewards import REWARDS
 from glimpse.tasks import classification
 
-from .learner import EpisodeLearner, Losses, TrainingConfig
-from .losses import answer_loss, baseline_loss, policy_loss, returns_to_go
+from .learner import EpisodeLearner, Losses
+from .losses import answer_loss, baseline_loss, leave_one_out, policy_loss, returns_to_go
 from .policies import GaussianPolicy
 from .rollout import Rollout
+from .training import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,30 +32,53 @@ class ReinforceConfig(TrainingConfig):
 
     Attributes:
         std: Standard deviation of the locations tried, in units of actions.
+        last_std: That of the last step, to which it changes evenly; None: it stays.
         reward: What a glimpse earns: `gain` in the right class's log-probability, or `correct`, 1
             for a right last answer.
+        baseline: What returns are compared with: `learned`, what a linear layer expects of the
+            hidden state, or `others`, the mean return of the other copies of the same image.
+        joint: Weight with which the gradients of REINFORCE and of the baseline reach core and
+            glimpse network; 0: they stay in their heads.
+        locator_rate: The learning rate of the location head relative to that of the rest.
     """
 
     std: float = 0.1
+    last_std: float | None = None
     reward: Literal["gain", "correct"] = "gain"
+    baseline: Literal["learned", "others"] = "learned"
+    joint: float = 0.0
+    locator_rate: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse options that cannot be meant."""
         super().__post_init__()
-        check_at_least(1e-6, std=self.std)
+        check_at_least(1e-6, std=self.std, last_std=self.std_at(self.steps))
+        check_at_least(0, joint=self.joint, locator_rate=self.locator_rate)
         check_name("reward", self.reward, REWARDS)
+        check_name("baseline", self.baseline, ("learned", "others"))
+        if self.baseline == "others" and self.copies < 2:
+            raise ValueError(
+                f"`copies` must be at least 2 with baseline 'others', got {self.copies}: an image "
+                "seen once has no others to compare with"
+            )
 
     @property
     def policy(self) -> GaussianPolicy:
-        """Look near the mean that the location head says."""
-        return GaussianPolicy(self.std)
+        """Look near the mean that the location head says, as at the end of training."""
+        return GaussianPolicy(self.std_at(self.steps))
+
+    def std_at(self, step: int) -> float:
+        """Return the standard deviation at a step."""
+        last = self.std if self.last_std is None else self.last_std
+        return self.std + (last - self.std) * min(step / self.steps, 1.0)
 
 
 def reinforce(
     config: ReinforceConfig, batch: GlimpseBatch, model: RecurrentAttention
 ) -> EpisodeLearner:
     """Return the learner."""
-    policy, task = config.policy, classification(batch.task)
+    std, task = torch.full((), config.std, device=batch.device), classification(batch.task)
+    policy = GaussianPolicy(std)
 
     def loss(rollout: Rollout) -> Losses:
         reward = REWARDS[config.reward](rollout.log_probs.detach(), rollout.target)
@@ -60,10 +86,28 @@ def reinforce(
         losses = {
             "answer loss": answer_loss(task.loss(rollout.log_probs, rollout.target), config.early)
         }
-        if rollout.actions.shape[1]:
-            log_prob = policy.log_prob(rollout.actions, rollout.means)
-            losses["policy loss"] = policy_loss(log_prob, returns, rollout.values)
-            losses["baseline loss"] = baseline_loss(rollout.values, returns)
-        return losses
+        if rollout.actions.shape[1] == 0:
+            return losses
+        log_prob = policy.log_prob(rollout.actions, rollout.means)
+        if config.baseline == "others":
+            others = leave_one_out(returns, config.copies)
+            return {**losses, "policy loss": policy_loss(log_prob, returns, others)}
+        return {
+            **losses,
+            "policy loss": policy_loss(log_prob, returns, rollout.values),
+            "baseline loss": baseline_loss(rollout.values, returns),
+        }
 
-    return EpisodeLearner(config, batch, model, loss)
+    def anneal(step: int) -> None:
+        std.fill_(config.std_at(step))
+
+    return EpisodeLearner(
+        config,
+        batch,
+        model,
+        loss,
+        policy=policy,
+        anneal=anneal,
+        joint=config.joint,
+        locator_rate=config.locator_rate,
+    )

@@ -42,21 +42,25 @@ def roll_out(
     model: RecurrentAttention,
     batch: GlimpseBatch,
     observation: Mapping[str, Tensor],
-    target: Int64[Tensor, "B"],
     choose: Choose,
+    *,
+    glimpses: int | None = None,
+    joint: float = 0.0,
 ) -> Rollout:
-    """Play the episodes that `reset` or `sweep` began to their end.
+    """Play the episodes that `reset`, `begin` or `sweep` began.
 
-    The gradient of the classes' loss reaches classifier, core and glimpse network; those of
-    the location head and of the baseline end at the hidden state. No gradient passes through a
-    location.
+    The gradient of the classes' loss reaches classifier, core and glimpse network; those of the
+    location head and of the baseline end at the hidden state, unless they are let through. No
+    gradient passes through a location.
 
     Args:
         model: Who looks.
         batch: Where, with `predict="external"`.
         observation: What `reset` returned.
-        target: The classes of the images.
         choose: Turns the means (B, 2) into locations (B, 2).
+        glimpses: How many glimpses to take; by default all that an episode has.
+        joint: Weight with which the gradients of location head and baseline reach core and glimpse
+            network: 0 detaches them, 1 lets them through as they are.
 
     Raises:
         ValueError: The batch judges answers itself.
@@ -65,7 +69,8 @@ def roll_out(
         raise ValueError(
             f"`predict` must be 'external' for this agent, got {batch.predict!r}: it judges itself"
         )
-    glimpses, choices = batch.eye.glimpses, batch.eye.actions
+    glimpses = glimpses or batch.eye.glimpses
+    choices = glimpses - batch.eye.glimpses + batch.eye.actions
     state = model.initial(observation)
     hidden, actions = [], []
     for _ in range(choices):
@@ -73,10 +78,12 @@ def roll_out(
         hidden.append(state[0])
         with torch.no_grad():
             actions.append(choose(_mean(model, state[0])))
-        observation = batch.step(actions[-1])[0]
+        observation = batch.look(actions[-1])
     hidden.append(model(observation, state)[0])
     seen = torch.stack(hidden, dim=1)  # (B, A + 1, D)
     acting = seen[:, :choices].detach()
+    if joint:
+        acting = acting + joint * (seen[:, :choices] - acting)  # only the gradient differs
     return Rollout(
         log_probs=classification(batch.task).log_probs(
             model.classifier(seen[:, -glimpses:]).float()
@@ -85,9 +92,9 @@ def roll_out(
         means=_mean(model, acting),
         actions=torch.stack(actions, dim=1)
         if actions
-        else acting.new_zeros(len(target), 0, 2).float(),
+        else acting.new_zeros(len(seen), 0, 2).float(),
         values=model.baseline(acting)[..., 0].float(),
-        target=target,
+        target=batch.target,
     )
 
 

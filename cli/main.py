@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from . import evaluate, overview, predict, train, watch
+from . import evaluate, overview, predict, reproduce, train, watch
 
 _COMMANDS = {
     "train": (train, "train an agent, or go on with an interrupted run"),
     "evaluate": (evaluate, "print the errors of a trained agent after each glimpse"),
     "watch": (watch, "draw where a trained agent looks and what it believes"),
     "predict": (predict, "say what image files show"),
+    "reproduce": (reproduce, "regenerate a paper's table, cell by cell"),
     "list": (overview, "list environments, agents and image sets"),
 }
 

@@ -1,34 +1,54 @@
 """How the commands print what was measured."""
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from glimpse.agents import Evaluation
+from glimpse.evaluation import ErrorRate
 
 
-def print_evaluation(evaluation: Evaluation, split: str) -> dict[str, Any]:
-    """Print the errors after each glimpse, and return them for a JSON file."""
+def print_evaluation(evaluation: Evaluation, split: str) -> None:
+    """Print the errors after each glimpse, where these lay, and what is wrong with that."""
     count = evaluation.mean[-1].count
     table = Table(title=f"error on {count:,} {split} images, in % [95 % interval]")
     for name in ("glimpse", "mean location", "sampled location"):
         table.add_column(name, justify="right")
-    rows = []
-    for number, (mean, sampled) in enumerate(zip(*evaluation, strict=True), start=1):
+    for number, (mean, sampled) in enumerate(_by_glimpse(evaluation), start=1):
         table.add_row(str(number), _rate(mean), _rate(sampled))
-        rows.append(
+    Console(width=70).print(table)
+    print(f"{split} error: {evaluation.mean[-1].percent:.2f} %")
+    diagnosis = evaluation.diagnosis
+    print("  ".join(f"{name} {value:.3g}" for name, value in diagnosis.metrics().items()))
+    for warning in diagnosis.warnings():
+        Console(stderr=True, style="yellow", soft_wrap=True).print(f"warning: {warning}")
+
+
+def to_json(evaluation: Evaluation, split: str) -> dict[str, Any]:
+    """Return the same for a JSON file."""
+    diagnosis = evaluation.diagnosis
+    return {
+        "split": split,
+        "images": evaluation.mean[-1].count,
+        "errors": [
             {
                 "glimpse": number,
                 "mean": {"error": mean.percent, "interval": list(mean.interval())},
                 "sampled": {"error": sampled.percent, "interval": list(sampled.interval())},
             }
-        )
-    Console(width=70).print(table)
-    print(f"{split} error: {evaluation.mean[-1].percent:.2f} %")
-    return {"split": split, "images": count, "errors": rows}
+            for number, (mean, sampled) in enumerate(_by_glimpse(evaluation), start=1)
+        ],
+        "diagnosis": {**asdict(diagnosis), "warnings": list(diagnosis.warnings())},
+    }
 
 
-def _rate(rate: Any) -> str:
+def _by_glimpse(evaluation: Evaluation) -> Iterator[tuple[ErrorRate, ErrorRate]]:
+    return zip(evaluation.mean, evaluation.sampled, strict=True)
+
+
+def _rate(rate: ErrorRate) -> str:
     low, high = rate.interval()
     return f"{rate.percent:5.2f} [{low:5.2f}, {high:5.2f}]"

@@ -22,7 +22,7 @@ from glimpse.batch import GlimpseBatch
 from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
 from glimpse.device import find_device
 from glimpse.drawing import contact_sheet
-from glimpse.loop import Callback, Learner, Progress, every, train
+from glimpse.loop import Callback, Learner, Progress, Spent, every, train
 from glimpse.run_folder import RunFolder, read_yaml
 
 from .options import (
@@ -34,7 +34,7 @@ from .options import (
     make_core,
     resolved,
 )
-from .report import print_evaluation
+from .report import print_evaluation, to_json
 
 # The exit code of a run that Ctrl-C ended, as shells have it.
 INTERRUPTED = 130
@@ -143,11 +143,46 @@ def _train(
     *,
     checkpoint: Mapping[str, Any] | None = None,
 ) -> int:
+    _, judge = cores
+    progress = train_run(name, agent, cores, folder, options.log_every, checkpoint=checkpoint)
+    if progress.step < progress.steps:
+        steps = progress.steps
+        print(f"interrupted after {progress.step} of {steps} steps; go on with:", file=sys.stderr)
+        print(f"  glimpse train --resume {shlex.quote(str(folder.path))}")
+        return INTERRUPTED
+    split = "test" if len(judge.images.splits.get("test", ())) else "train"
+    with Console(stderr=True).status("evaluating"):
+        evaluation = agent.evaluate(judge, split)
+    folder.write_json("evaluation.json", to_json(evaluation, split))
+    print_evaluation(evaluation, split)
+    print(f"run: {folder.path}")
+    return 0
+
+
+def train_run(
+    name: str,
+    agent: Agent,
+    cores: tuple[GlimpseBatch, GlimpseBatch],
+    folder: RunFolder,
+    log_every: int,
+    *,
+    checkpoint: Mapping[str, Any] | None = None,
+) -> Progress:
+    """Train an agent and keep its folder up to date; return how far it got before Ctrl-C.
+
+    Args:
+        name: Which agent it is.
+        agent: Who learns.
+        cores: What is looked at in training, and in validation.
+        folder: Where its files are written.
+        log_every: Steps that each row of `metrics.csv` covers.
+        checkpoint: Where to go on; None: from the start.
+    """
     core, judge = cores
     learner: Learner = AGENTS[name].learner(agent.config, core, agent.model)
-    start, steps = 0, agent.config.steps
+    start, steps, spent = 0, agent.config.steps, Spent()
     if checkpoint is not None:
-        start = _restore(learner, checkpoint, folder)
+        start, spent = _restore(learner, checkpoint, folder)
     keep_state = Checkpoint(folder)
 
     def keep(progress: Progress) -> None:
@@ -155,11 +190,12 @@ def _train(
         keep_state(progress)
 
     def validate() -> dict[str, float]:
-        return {"validation error %": agent.errors(judge, "validation")[-1].percent}
+        errors, diagnosis = agent.survey(judge, "validation")
+        return {"validation error %": errors[-1].percent, **diagnosis.metrics()}
 
     with (
         ProgressBar() as bar,
-        Log(folder, options.log_every, start=start) as log,
+        Log(folder, log_every, start=start) as log,
         StopOnInterrupt() as stop,
     ):
 
@@ -167,35 +203,29 @@ def _train(
             looks = agent.looks(judge, "validation", 4)
             log.picture("fixations", contact_sheet(looks, judge.eye.sensor), progress.step)
 
-        often = max(steps // 20, 1)
+        often = max(steps // 20, 20)
         callbacks: list[Callback] = [every(often, keep), bar, stop, log]
         if len(judge.images.splits.get("validation", ())):
             watch = Validate(validate, log.note, bar.note)
             callbacks = [every(often, watch), every(5 * often, draw), *callbacks]
-        progress = train(learner, steps, callbacks, start=start)
+        progress = train(learner, steps, callbacks, start=start, spent=spent)
     if progress.step < steps:
         keep(progress)
-        print(f"interrupted after {progress.step} of {steps} steps; go on with:", file=sys.stderr)
-        print(f"  glimpse train --resume {shlex.quote(str(folder.path))}")
-        return INTERRUPTED
-    split = "test" if len(judge.images.splits.get("test", ())) else "train"
-    with Console(stderr=True).status("evaluating"):
-        evaluation = agent.evaluate(judge, split)
-    folder.write_json("evaluation.json", print_evaluation(evaluation, split))
-    print(f"run: {folder.path}")
-    return 0
+    return progress
 
 
-def _restore(learner: Learner, checkpoint: Mapping[str, Any], folder: RunFolder) -> int:
-    """Bring a learner to where a checkpoint left it; return its step."""
-    step, state = checkpoint.get("step"), checkpoint.get("learner")
-    if not isinstance(step, int) or not isinstance(state, dict):
+def _restore(
+    learner: Learner, checkpoint: Mapping[str, Any], folder: RunFolder
+) -> tuple[int, Spent]:
+    """Bring a learner to where a checkpoint left it; return its step and the time it took."""
+    step, state, spent = (checkpoint.get(key) for key in ("step", "learner", "spent"))
+    if not (isinstance(step, int) and isinstance(state, dict) and isinstance(spent, list)):
         raise ValueError(
-            f"{folder.path / 'checkpoint.pt'} must hold a step and a learner, got "
+            f"{folder.path / 'checkpoint.pt'} must hold a step, a learner and the time spent, got "
             f"{', '.join(map(str, checkpoint)) or 'nothing'}: restore it or train anew"
         )
     learner.load_state_dict(state)
-    return step
+    return step, Spent(*spent)
 
 
 def _plain(view: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ Convention:
 """
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any
 
 import torch
@@ -139,10 +140,12 @@ class GlimpseBatch:
         """
         if self._assignment.rows == 0:
             raise ValueError("`reset` must come first, got no image to show: call reset(seed=0)")
-        which = slice(row, row + 1)
-        return self.images.draw(self._assignment.index[which], self._assignment.canvas_keys[which])[
-            0
-        ].clone()
+        return self._draw(slice(row, row + 1))[0].clone()
+
+    @property
+    def shown(self) -> Shaped[Tensor, "B C H W"]:
+        """The whole images that all rows look at."""
+        return self._draw(slice(None))
 
     @torch.inference_mode(mode=False)  # what it keeps may be used outside of that mode later
     def reset(
@@ -171,17 +174,7 @@ class GlimpseBatch:
             which: Rows = slice(None)  # cheaper than naming all
         else:
             which = mask.nonzero()[:, 0]
-        self._assignment.begin(which, seeds, indices)
-        self._target = self._assignment.target
-        self._show(which)
-        self._steps[which] = 0
-        self._over[which] = self._last_step == 0
-        self._location[which] = 0
-        if self.eye.first == "random":
-            self._location[which] = self._assignment.first_locations(which)
-        self._trail[which] = torch.nan
-        if self.eye.first != "agent":
-            self._trail[which, 0] = self._location[which]
+        self._begin(which, seeds, indices)
         return self._observe(), {"target": self._target.clone()}
 
     def step(
@@ -209,18 +202,42 @@ class GlimpseBatch:
         looking = going_on
         if self.predict == "flat":  # the last step only brings an answer
             looking = going_on & (self._steps < self.eye.actions)
-        target = action.detach().float().clamp(-1, 1)
-        self._location.copy_(torch.where(looking[:, None], target, self._location))
-        self._steps += going_on
-        self._over |= self._steps >= self._last_step
+        self._move(action, looking, going_on)
         if isinstance(self.task, Search):
             found = looking & self._covers(self.task)
             self._over |= found
             reward += found
-        last = (self._count - 1)[:, None, None].expand(-1, 1, 2)
-        self._trail.scatter_(1, last, self._location[:, None])
         info = {"target": self._target.clone()}
         return self._observe(), reward, self._over.clone(), torch.zeros_like(self._over), info
+
+    def twin(self) -> "GlimpseBatch":
+        """Return another batch of the same kind, with episodes of its own."""
+        twin = copy(self)
+        twin._assignment = Assignment(self.images, self.copies, self.split)
+        twin._allot(0)
+        return twin
+
+    @torch.inference_mode(mode=False)
+    def begin(self, seeds: Int64[Tensor, "B"], indices: Int64[Tensor, "G"]) -> Observation:
+        """Do as `reset` with these seeds and indices, for learners: check nothing.
+
+        Nothing here waits for the device, so CUDA can record it as a graph. Seeds and indices must
+        be what `reset` would take.
+        """
+        if len(seeds) != self._assignment.rows:
+            self._allot(len(seeds))
+        self._begin(slice(None), seeds, indices)
+        return self._observe()
+
+    def look(self, action: Float[Tensor, "B 2"]) -> Observation:
+        """Do as `step` with `predict="external"`, for learners: check and wait for nothing."""
+        self._move(action, ~self._over, ~self._over)
+        return self._observe()
+
+    @property
+    def target(self) -> Shaped[Tensor, "B ..."]:
+        """The class, or the place, of every row's image."""
+        return self._target.clone()
 
     def sweep(
         self, split: str | None = None, *, seed: int = 0
@@ -235,15 +252,44 @@ class GlimpseBatch:
         """
         split = split or self.split
         check_name("split", split, SPLITS)
-        copy = torch.arange(self.copies, device=self.device)
+        number = torch.arange(self.copies, device=self.device)
         every = len(self.images.targets) * self.copies
         row_seeds(seed, every, self.device)  # none may run out of range
         pool = self.images.splits.get(split)
         if pool is None or len(pool) == 0:
             raise ValueError(f"split {split!r} must hold images, got none: choose another split")
         for part in torch.split(pool, self.rows // self.copies):
-            seeds = seed + part[:, None] + copy * len(self.images.targets)
+            seeds = seed + part[:, None] + number * len(self.images.targets)
             yield self.reset(seed=seeds.flatten(), options={"indices": part})
+
+    def _begin(
+        self, which: Rows, seeds: Int64[Tensor, "B"] | None, indices: Int64[Tensor, "G"] | None
+    ) -> None:
+        self._assignment.begin(which, seeds, indices)
+        self._target = self._assignment.target
+        self._show(which)
+        self._steps[which] = 0
+        self._over[which] = self._last_step == 0
+        self._location[which] = 0
+        if self.eye.first == "random":
+            self._location[which] = self._assignment.first_locations(which)
+        self._trail[which] = torch.nan
+        if self.eye.first != "agent":
+            self._trail[which, 0] = self._location[which]
+
+    def _move(
+        self,
+        action: Float[Tensor, "B 2"],
+        looking: Bool[Tensor, "B"],
+        going_on: Bool[Tensor, "B"],
+    ) -> None:
+        """Move those who look, and count a step for those who go on."""
+        target = action.detach().float().clamp(-1, 1)
+        self._location.copy_(torch.where(looking[:, None], target, self._location))
+        self._steps += going_on
+        self._over |= self._steps >= self._last_step
+        last = (self._count - 1)[:, None, None].expand(-1, 1, 2)
+        self._trail.scatter_(1, last, self._location[:, None])
 
     def _allot(self, rows: int) -> None:
         self._assignment.allot(rows)
@@ -262,19 +308,20 @@ class GlimpseBatch:
             self._view, self._index = self._prepared, self._assignment.index
             if self.eye.context is None:
                 return
-        images = self.images.draw(
-            self._assignment.index[which], self._assignment.canvas_keys[which]
-        )
+        images = self._draw(which)
         if self.eye.context is not None:
             white = 255 if images.dtype == torch.uint8 else 1
             self._context[which] = F.adaptive_avg_pool2d(images.float() / white, self.eye.context)
         if self._prepared is None:
-            fresh = self.eye.sensor.prepare(images)
+            fresh = SummedAreaTables.of(images, self.eye.sensor.table_dtype(images.dtype))
             if isinstance(which, slice):
                 self._canvases = self._view = fresh
             else:
                 self._canvases.table[which] = fresh.table
                 self._canvases.mean[which] = fresh.mean
+
+    def _draw(self, which: Rows) -> Shaped[Tensor, "R C H W"]:
+        return self.images.draw(self._assignment.index[which], self._assignment.canvas_keys[which])
 
     def _observe(self) -> Observation:
         """Look with every row; a row that has not moved sees the same again."""

@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as Bar
+from torch import Tensor
 
 from .checks import check_count
 from .loop import Progress
@@ -77,7 +79,7 @@ class Log:
         self._metrics, self._count, self._step = run.metrics, count, start
         self._metrics.forget_after(start)
         self._writer = SummaryWriter(str(run.path), purge_step=start + 1 if start else None)
-        self._values: dict[str, list[float]] = {}
+        self._values: dict[str, list[float | Tensor]] = {}
         self._notes: dict[str, float] = {}
 
     def __enter__(self) -> "Log":
@@ -99,7 +101,7 @@ class Log:
             self._write()
 
     def _write(self) -> None:
-        row = {name: fmean(values) for name, values in self._values.items()} | self._notes
+        row = {name: _mean(values) for name, values in self._values.items()} | self._notes
         self._metrics.append(self._step, row)
         for name, value in row.items():
             self._writer.add_scalar(name, value, self._step)
@@ -112,6 +114,13 @@ class Log:
     def picture(self, name: str, picture: Image.Image, step: int) -> None:
         """Show a picture in TensorBoard."""
         self._writer.add_image(name, np.asarray(picture), step, dataformats="HWC")
+
+
+def _mean(values: list[float | Tensor]) -> float:
+    """Return the mean of numbers, fetched from their device in one go."""
+    if isinstance(values[0], Tensor):
+        return fmean(torch.stack([torch.as_tensor(value) for value in values]).tolist())
+    return fmean(map(float, values))
 
 
 class Validate:
@@ -144,7 +153,11 @@ class Checkpoint:
 
     def __call__(self, progress: Progress) -> None:
         """Write it."""
-        state: dict[str, Any] = {"step": progress.step, "learner": progress.learner.state_dict()}
+        state: dict[str, Any] = {
+            "step": progress.step,
+            "spent": list(progress.spent),
+            "learner": progress.learner.state_dict(),
+        }
         self._run.write_checkpoint(state)
 
 

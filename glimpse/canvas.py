@@ -164,8 +164,9 @@ def _places(
     batch, channels, height, width = images.shape
     device = images.device
     plane = torch.arange(batch * channels, device=device).view(batch, channels, 1, 1) * height
-    free = torch.tensor([height - size[0] + 1, width - size[1] + 1], device=device)
-    top, left = (numbers * free).long()[..., None, None, None].unbind(1)
+    down, right = (numbers[:, :, None, None, None]).unbind(1)
+    top = (down * (height - size[0] + 1)).long()
+    left = (right * (width - size[1] + 1)).long()
     y = top + torch.arange(size[0], device=device)[:, None]
     x = left + torch.arange(size[1], device=device)
     return (plane + y) * width + x

@@ -1,15 +1,21 @@
 """The training loop. It counts; everything else is done by the learner and by callbacks."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor
+
+# Numbers by name; a tensor of one number is not waited for until somebody reads it.
+Metrics = Mapping[str, float | Tensor]
 
 
 @runtime_checkable
 class Learner(Protocol):
     """What can be trained."""
 
-    def step(self) -> Mapping[str, float]:
+    def step(self) -> Metrics:
         """Gather experience, improve once, and return what there is to log."""
         ...
 
@@ -22,6 +28,16 @@ class Learner(Protocol):
         ...
 
 
+class Spent(NamedTuple):
+    """Time a run has taken, in seconds: on the wall, and of the processor."""
+
+    wall: float = 0.0
+    processor: float = 0.0
+
+
+_NONE = Spent()
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a run is.
@@ -31,12 +47,14 @@ class Progress:
         step: How many steps it has taken, those before a resumption included.
         steps: How many it shall take.
         metrics: What the last step returned; empty before the first.
+        spent: How long that took, what came before a resumption included.
     """
 
     learner: Learner
     step: int
     steps: int
-    metrics: Mapping[str, float]
+    metrics: Metrics
+    spent: Spent = _NONE
 
 
 # Called after each step, all of them; True from any ends the run.
@@ -44,16 +62,24 @@ Callback = Callable[[Progress], bool | None]
 
 
 def train(
-    learner: Learner, steps: int, callbacks: Sequence[Callback] = (), *, start: int = 0
+    learner: Learner,
+    steps: int,
+    callbacks: Sequence[Callback] = (),
+    *,
+    start: int = 0,
+    spent: Spent = _NONE,
 ) -> Progress:
     """Take the steps from `start` to `steps` and tell every callback after each.
 
     Returns:
         How far the run got: to the end, or to where a callback ended it.
     """
-    progress = Progress(learner, start, steps, {})
+    wall, processor = time.perf_counter() - spent.wall, time.process_time() - spent.processor
+    progress = Progress(learner, start, steps, {}, spent)
     for step in range(start + 1, steps + 1):
-        progress = Progress(learner, step, steps, learner.step())
+        metrics = learner.step()
+        now = Spent(time.perf_counter() - wall, time.process_time() - processor)
+        progress = Progress(learner, step, steps, metrics, now)
         if any([callback(progress) for callback in callbacks]):
             break
     return progress

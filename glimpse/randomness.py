@@ -37,8 +37,9 @@ def keys_of(
     seeds: Int64[Tensor, "B"], stream: int | Int64[Tensor, "*S B"] | Int64[Tensor, "*S 1"]
 ) -> Int64[Tensor, "*S B"]:
     """Return one key a seed for this stream: independent of the seed's keys for other streams."""
-    streams = torch.as_tensor(stream, device=seeds.device)
-    return _mix(_mix(seeds) + _GOLDEN * (streams + 1))
+    if isinstance(stream, int):  # filled in there: a copy from here would wait for the device
+        stream = torch.full((), stream, device=seeds.device)
+    return _mix(_mix(seeds) + _GOLDEN * (stream + 1))
 
 
 def uniform(keys: Int64[Tensor, "B"], count: int) -> Float64[Tensor, "B count"]:

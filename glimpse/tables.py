@@ -130,7 +130,8 @@ class SummedAreaTables:
         half, edges, channel, white = _for_numpy(windows, channels, self.white)
         farthest = max(windows.widths) + max(rows, columns)  # a window there sees nothing
         corner = np.floor(centre.detach().numpy()[:, None] - half)
-        corner = np.minimum(np.maximum(corner, -farthest), farthest).astype(np.int64)
+        with np.errstate(invalid="ignore"):  # NaN of a diverged network: its answers tell
+            corner = np.minimum(np.maximum(corner, -farthest), farthest).astype(np.int64)
         lattice = np.maximum(corner[..., None] + edges, 0)  # (B, K, 2, s + 1)
         x = np.minimum(lattice[:, :, 0], columns - 1)
         y = np.minimum(lattice[:, :, 1], rows - 1)

@@ -1,0 +1,100 @@
+"""What all agents that learn by gradients have in common: their options."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Literal
+
+from glimpse.checks import check_at_least, check_count, check_name
+from glimpse.networks import CORES
+from glimpse.precision import PRECISIONS
+
+from .policies import Policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig(ABC):
+    """What all agents that learn by gradients have in common.
+
+    Attributes:
+        steps: How many times the weights are improved, once a batch of episodes.
+        batch: How many images a batch has.
+        copies: How many episodes of each image a batch has (the paper's M).
+        learning_rate: Of Adam at its highest; it falls to 0 along a cosine.
+        warm_up: Steps in which the learning rate rises to that, in a straight line.
+        weight_decay: Each step takes this share of every weight, times the learning rate (AdamW).
+        ema: The agent's weights are the mean of the learned ones, each step's `ema` times as heavy
+            as the next one's; 0: they are the last ones.
+        curriculum: Steps in which episodes are shorter: from two glimpses they grow evenly to all.
+        early: Weight of the answers before the last, relative to the last (0: the paper's).
+        clip: The Euclidean norm of the gradient is cut to this, the location head's by itself.
+        core: The recurrent core: `lstm`, or `relu` as in the paper.
+        hidden: Width of the hidden state.
+        features: Width of the glimpse network's output.
+        precision: `bfloat16`, `float32`, or `auto`: the first where the hardware computes in it.
+        seed: Of weights, images and locations; the same seed gives the same run.
+    """
+
+    steps: int = 4000
+    batch: int = 128
+    copies: int = 1
+    learning_rate: float = 2e-3
+    warm_up: int = 0
+    weight_decay: float = 0.0
+    ema: float = 0.0
+    curriculum: int = 0
+    early: float = 1.0
+    clip: float = 5.0
+    core: Literal["lstm", "relu"] = "lstm"
+    hidden: int = 256
+    features: int = 256
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse options that cannot be meant."""
+        check_count(
+            1,
+            steps=self.steps,
+            batch=self.batch,
+            copies=self.copies,
+            hidden=self.hidden,
+            features=self.features,
+        )
+        check_count(0, seed=self.seed, warm_up=self.warm_up, curriculum=self.curriculum)
+        check_at_least(
+            0,
+            learning_rate=self.learning_rate,
+            early=self.early,
+            clip=self.clip,
+            weight_decay=self.weight_decay,
+            ema=self.ema,
+        )
+        if self.warm_up >= self.steps:
+            raise ValueError(
+                f"`warm_up` must be below steps={self.steps}, got {self.warm_up}: choose fewer"
+            )
+        if self.ema >= 1:
+            raise ValueError(f"`ema` must be below 1, got {self.ema}: the mean would never move")
+        if self.clip == 0:
+            raise ValueError("`clip` must be above 0, got 0: it cuts every gradient to nothing")
+        check_name("core", self.core, CORES)
+        check_name("precision", self.precision, PRECISIONS)
+
+    @property
+    @abstractmethod
+    def policy(self) -> Policy:
+        """How locations are chosen."""
+
+    def schedule(self, step: int) -> float:
+        """Return the learning rate of a step, from 0, as a share of the highest."""
+        if step < self.warm_up:
+            return (step + 1) / (self.warm_up + 1)
+        fall = (step - self.warm_up) / (self.steps - self.warm_up)
+        return (1 + cos(pi * min(fall, 1.0))) / 2
+
+    def glimpses_at(self, step: int, glimpses: int) -> int:
+        """Return how many glimpses an episode of a step has, of at most `glimpses`."""
+        if step >= self.curriculum or glimpses <= 2:
+            return glimpses
+        return 2 + (glimpses - 1) * step // self.curriculum

@@ -1,0 +1,113 @@
+"""The reproduced table of "Recurrent Models of Visual Attention", in Markdown."""
+
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date
+from importlib.metadata import version
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from .ram import Cell, Published
+
+_NOTES = """\
+Test error in %, after the last glimpse, each of the 10,000 test images looked at once, at the mean
+location, and read once. Interval: of one seed the 95 % Wilson interval of the test images, of
+several the lowest and the highest. *10 looks*: the answers of ten looks averaged, their locations
+drawn as in training. NeurIPS and arXiv are the paper's two sets of figures; *replication* is the
+best known of others, with ten looks averaged in brackets. Figures in italics are recalled, not read
+in the source."""
+
+
+def markdown(results: Mapping[Cell, Sequence[Mapping[str, Any]]], budget: str, device: str) -> str:
+    """Return the table.
+
+    Args:
+        results: What was measured of each cell, an entry a seed.
+        budget: How long each was trained.
+        device: Where.
+    """
+    head = f"# Recurrent Models of Visual Attention: {budget}\n\n"
+    if budget == "smoke":
+        head += "**This is no result: every cell learned for seconds only.**\n\n"
+    columns = (
+        "task",
+        "model",
+        "ours",
+        "interval",
+        "10 looks",
+        "seeds",
+        "NeurIPS",
+        "arXiv",
+        "replication",
+        "beats the paper",
+        "CPU minutes",
+        "minutes",
+    )
+    rows = [_row(cell, measured) for cell, measured in results.items()]
+    lines = [columns, ["---"] * len(columns), *rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{head}{table}\n\n{_NOTES}\n\n{_circumstances(device)}\n"
+
+
+def _row(cell: Cell, measured: Sequence[Mapping[str, Any]]) -> list[str]:
+    last = [result["errors"][-1]["mean"] for result in measured]
+    errors = [entry["error"] for entry in last]
+    ours = fmean(errors)
+    low, high = last[0]["interval"] if len(last) == 1 else (min(errors), max(errors))
+    published = cell.published
+    return [
+        cell.task,
+        cell.model,
+        f"**{ours:.2f}**",
+        f"{low:.2f} to {high:.2f}",
+        _averaged(measured),
+        str(len(measured)),
+        _figure(published, "nips"),
+        _figure(published, "arxiv"),
+        _replication(published),
+        _verdict(ours, cell),
+        *(
+            f"{fmean(result['seconds'][clock] for result in measured) / 60:.1f}"
+            for clock in ("processor", "wall")
+        ),
+    ]
+
+
+def _averaged(measured: Sequence[Mapping[str, Any]]) -> str:
+    errors = [result["averaged"]["error"] for result in measured if "averaged" in result]
+    return f"{fmean(errors):.2f}" if errors else ""
+
+
+def _figure(published: Published, name: str) -> str:
+    figure = getattr(published, name)
+    if figure is None:
+        return ""
+    return f"*{figure:.2f}*" if name in published.recalled else f"{figure:.2f}"
+
+
+def _replication(published: Published) -> str:
+    single, averaged = published.replication, published.averaged
+    if averaged is None:
+        return "" if single is None else f"{single:.2f}"
+    return f"{'' if single is None else f'{single:.2f} '}({averaged:.2f})"
+
+
+def _verdict(ours: float, cell: Cell) -> str:
+    """Say whether we are ahead of the paper's better figure; baselines and controls are no race."""
+    figures = [f for f in (cell.published.nips, cell.published.arxiv) if f is not None]
+    if cell.agent != "reinforce" or not figures:
+        return ""
+    return "yes" if ours < min(figures) else "no"
+
+
+def _circumstances(device: str) -> str:
+    """Return by what command, where, when and with which versions."""
+    hardware = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "gymnasium"))
+    return (
+        f"`glimpse {' '.join(sys.argv[1:])}`, {date.today()}, {hardware}, "
+        f"{torch.get_num_threads()} thread(s), Python {platform.python_version()}, {versions}."
+    )
