@@ -1,14 +1,11 @@
 """The reproduced table of "Recurrent Models of Visual Attention", in Markdown."""
 
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from statistics import fmean
 from typing import Any
-
-import torch
 
 from .ram import Cell, Published
 
@@ -21,13 +18,13 @@ best known of others, with ten looks averaged in brackets. Figures in italics ar
 in the source."""
 
 
-def markdown(results: Mapping[Cell, Sequence[Mapping[str, Any]]], budget: str, device: str) -> str:
+def markdown(results: Mapping[Cell, Sequence[Mapping[str, Any]]], budget: str, command: str) -> str:
     """Return the table.
 
     Args:
-        results: What was measured of each cell, an entry a seed.
+        results: What was measured of each cell, an entry a seed; cells without any are left out.
         budget: How long each was trained.
-        device: Where.
+        command: What the user typed last.
     """
     head = f"# Recurrent Models of Visual Attention: {budget}\n\n"
     if budget == "smoke":
@@ -46,10 +43,11 @@ def markdown(results: Mapping[Cell, Sequence[Mapping[str, Any]]], budget: str, d
         "CPU minutes",
         "minutes",
     )
-    rows = [_row(cell, measured) for cell, measured in results.items()]
+    rows = [_row(cell, measured) for cell, measured in results.items() if measured]
     lines = [columns, ["---"] * len(columns), *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{head}{table}\n\n{_NOTES}\n\n{_circumstances(device)}\n"
+    machines = sorted({str(one["machine"]) for measured in results.values() for one in measured})
+    return f"{head}{table}\n\n{_NOTES}\n\n{_circumstances(command, machines)}\n"
 
 
 def _row(cell: Cell, measured: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -103,11 +101,10 @@ def _verdict(ours: float, cell: Cell) -> str:
     return "yes" if ours < min(figures) else "no"
 
 
-def _circumstances(device: str) -> str:
-    """Return by what command, where, when and with which versions."""
-    hardware = torch.cuda.get_device_name() if device.startswith("cuda") else platform.machine()
+def _circumstances(command: str, machines: Sequence[str]) -> str:
+    """Return by what command, on what, when and with which versions."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "gymnasium"))
     return (
-        f"`glimpse {' '.join(sys.argv[1:])}`, {date.today()}, {hardware}, "
-        f"{torch.get_num_threads()} thread(s), Python {platform.python_version()}, {versions}."
+        f"`{command}`, {date.today()}, trained on {', '.join(machines)}; "
+        f"Python {platform.python_version()}, {versions}."
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from glimpse.agents import AGENTS, Agent, TrainingConfig, load
 from glimpse.atomic import write_atomically
 from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_count, check_name
-from glimpse.device import find_device
+from glimpse.device import device_name, find_device
 from glimpse.run_folder import RunFolder
 from glimpse.whole_image import Convolutional, FullyConnected
 
@@ -137,8 +138,8 @@ class Job:
         done = (self.folder / "evaluation.json").is_file()
         return run.read_json("evaluation.json") if done else None
 
-    def train(self) -> dict[str, Any] | None:
-        """Train, from where an interrupted run left off, and measure; None after Ctrl-C."""
+    def train(self) -> bool:
+        """Train, from where an interrupted run left off, and measure; False after Ctrl-C."""
         run, network = RunFolder(self.folder), self.network()
         checkpoint = None
         cores = self.core(self.config.batch), self.core(EVALUATION_ROWS)
@@ -153,11 +154,12 @@ class Job:
         name = self.cell.agent
         progress = train_run(name, agent, cores, run, _LOG_EVERY, checkpoint=checkpoint)
         if progress.step < progress.steps:
-            return None
+            return False
         with Console(stderr=True).status("evaluating"):
-            result = self._measure(agent, cores[1]) | {"seconds": progress.spent._asdict()}
+            result = self._measure(agent, cores[1])
+        result |= {"seconds": progress.spent._asdict(), "machine": device_name(self.device)}
         run.write_json("evaluation.json", result)
-        return result
+        return True
 
     def seconds_per_step(self) -> float:
         """Return how long a step takes here."""
@@ -194,41 +196,40 @@ def run(options: Namespace) -> int:
     check_name("budget", options.budget, BUDGETS)
     check_count(1, seeds=options.seeds, threads=options.threads)
     torch.set_num_threads(options.threads)
-    cells = list(_chosen(options.only))
-    place = Path(options.run) / options.budget
-    device = find_device(options.device)
-    jobs = [
-        Job(
-            cell,
-            seed,
-            options.budget,
-            place / f"{cell.name}-seed-{seed}",
-            device,
-            options.data_root,
-        )
-        for cell in cells
-        for seed in range(options.seeds)
-    ]
-    left = [job for job in jobs if job.result() is None]
+    chosen = list(_chosen(options.only))
+    place, device = Path(options.run) / options.budget, find_device(options.device)
+
+    def jobs(cells: Sequence[Cell]) -> Iterator[Job]:
+        for cell, seed in product(cells, range(options.seeds)):
+            folder = place / f"{cell.name}-seed-{seed}"
+            yield Job(cell, seed, options.budget, folder, device, options.data_root)
+
+    left = [job for job in jobs(chosen) if job.result() is None]
     if options.budget == "smoke":
         print("smoke: every cell learns for seconds, which shows that it runs. This is no result.")
     if options.budget == "paper":
         _print_hours(left)
     for number, job in enumerate(left, start=1):
         print(f"{job.cell.name}, seed {job.seed} ({number} of {len(left)})", file=sys.stderr)
-        if job.train() is None:
-            print("interrupted; go on with the same command:", file=sys.stderr)
-            print(f"  glimpse {shlex.join(sys.argv[1:])}")
+        if not job.train():
+            print(f"interrupted; go on with the same command:\n  {_command(options)}")
             return INTERRUPTED
-    results: dict[Cell, list[dict[str, Any]]] = {cell: [] for cell in cells}
-    for job in jobs:
-        results[job.cell].append(job.result() or {})
-    table = markdown(results, options.budget, str(device))
+    results = {
+        cell: [result for job in jobs([cell]) if (result := job.result()) is not None]
+        for cell in CELLS  # those of earlier commands too
+    }
+    table = markdown(results, options.budget, _command(options))
     path = place / "table.md"
     write_atomically(path, table.encode())
     print(table)
     print(f"table: {path}")
     return 0
+
+
+def _command(options: Namespace) -> str:
+    words = ["glimpse", "reproduce", options.paper, "--budget", options.budget]
+    words += ["--only", *options.only, "--seeds", str(options.seeds), "--run", options.run]
+    return shlex.join(words)
 
 
 def _chosen(patterns: Sequence[str]) -> Iterator[Cell]:

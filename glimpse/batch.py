@@ -293,6 +293,7 @@ class GlimpseBatch:
 
     def _allot(self, rows: int) -> None:
         self._assignment.allot(rows)
+        self._target = self._assignment.target
         whole = torch.zeros(rows, dtype=torch.int64, device=self.device)
         self._steps, self._over, self._index = whole, whole.bool(), torch.arange(rows).to(whole)
         glimpses, channels = self.eye.glimpses, self.images.shape[0]

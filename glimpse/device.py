@@ -1,5 +1,6 @@
 """Where to compute: the name of a device, checked."""
 
+import platform
 import re
 
 import torch
@@ -20,3 +21,11 @@ def find_device(name: str) -> torch.device:
         known = f"auto, cpu, cuda{numbers}" if count else "auto or cpu (no CUDA here)"
         raise ValueError(f"`device` must be {known}, got {name!r}: choose one")
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """Return what the device is, for people: "NVIDIA H100 80GB HBM3", or "x86_64, 1 thread"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{platform.machine()}, {threads} thread{'s' if threads > 1 else ''}"
