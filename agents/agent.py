@@ -241,8 +241,8 @@ class Agent:
     def averaged(self, batch: GlimpseBatch, split: str, *, seed: int = 0) -> tuple[ErrorRate, ...]:
         """Return the error after each glimpse of the mean answer of all copies of an image.
 
-        Each of the copies begins and looks elsewhere, its locations drawn as in training; their
-        probabilities are averaged, as the paper's followers do at test time.
+        Each of the copies looks elsewhere, its locations drawn as in training (and the first one
+        too, where it is random); their probabilities are averaged.
 
         Args:
             batch: The environment, with as many copies as looks shall be averaged.

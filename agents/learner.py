@@ -30,8 +30,11 @@ class EpisodeLearner:
     """Improve a model once a batch of episodes.
 
     Every random number of step i is a function of (seed, i), so a checkpoint holds no random state
-    and no state of the environment. On CUDA nothing waits for the device: the step is recorded once
-    and played back (`glimpse.recorded`), and what it returns lies there.
+    and no state of the environment. A network of your own that draws numbers, as dropout does,
+    takes them from PyTorch's global generator: seed it; a run with one is not resumed exactly.
+
+    On CUDA nothing waits for the device: the step is recorded once and played back
+    (`glimpse.recorded`), and what it returns lies there.
 
     Args:
         config: How to learn.
@@ -93,7 +96,8 @@ class EpisodeLearner:
         self._seeds = torch.zeros_like(self._number)
         self._indices = torch.zeros(config.batch, dtype=torch.int64, device=batch.device)
         self._names: list[str] = []
-        self._improve: dict[int, Recorded] = {}  # by the number of glimpses
+        self._improve: Recorded | None = None  # for episodes of so many glimpses:
+        self._glimpses = 0
 
     def step(self) -> dict[str, Tensor]:
         """Play one batch of episodes, improve the weights, return the losses and the error.
@@ -110,17 +114,19 @@ class EpisodeLearner:
         for group, relative in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"].fill_(relative * config.learning_rate * config.schedule(self._step))
         glimpses = config.glimpses_at(self._step, self.batch.eye.glimpses)
-        if glimpses not in self._improve:
+        if self._improve is None or self._glimpses != glimpses:
             improve = partial(self._play_and_improve, glimpses)
-            self._improve[glimpses] = Recorded(improve, device, self._noise)
+            self._improve, self._glimpses = Recorded(improve, device, self._noise), glimpses
         self.model.train()
-        values = self._improve[glimpses]()
+        values = self._improve()
         look = self._step % _CHECK_EVERY == 0 or self._step + 1 == config.steps
         if look and not bool(values.isfinite().all()):
             raise ValueError(
                 f"the loss must be a number, got NaN or infinity at step {self._step + 1}: "
                 "choose a lower learning_rate"
             )
+        if config.ema:
+            self._average()
         self._step += 1
         return dict(zip(self._names, values.unbind(), strict=True))
 
@@ -144,16 +150,19 @@ class EpisodeLearner:
         for group in self._optimiser.param_groups:
             torch.nn.utils.clip_grad_norm_(group["params"], config.clip)
         self._optimiser.step()
-        if config.ema:
-            average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-            average(list(self.model.parameters()), list(model.parameters()), 0)
-            for buffer, learned in zip(self.model.buffers(), model.buffers(), strict=True):
-                buffer.copy_(learned)
         answer = rollout.log_probs.detach()[:, -1:]
         right = self._task.correct(answer, rollout.target).float().mean()
         metrics = {**losses, "train error %": 100 * (1 - right)}
         self._names = list(metrics)
         return torch.stack([value.detach() for value in metrics.values()])
+
+    def _average(self) -> None:
+        """Move the agent's weights towards the learned ones, quickly at first."""
+        decay = min(self.config.ema, (1 + self._step) / (10 + self._step))
+        move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        move(list(self.model.parameters()), list(self._learning.parameters()), None)
+        for buffer, learned in zip(self.model.buffers(), self._learning.buffers(), strict=True):
+            buffer.copy_(learned)
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, optimiser and the number of steps taken."""
@@ -184,7 +193,7 @@ class EpisodeLearner:
         for group in self._optimiser.param_groups:  # the state may come from another device
             group["lr"] = torch.zeros((), device=self.batch.device)
             group["capturable"] = self.batch.device.type == "cuda"
-        self._improve = {}  # records know the optimiser's former tensors
+        self._improve = None  # a record knows the optimiser's former tensors
 
     def _next_images(self) -> Int64[Tensor, "G"]:
         """Return the images of this step: the training split in a new order every epoch.

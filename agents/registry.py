@@ -97,6 +97,7 @@ def load(
     except RuntimeError as error:
         raise ValueError(
             f"{folder.path / 'weights.safetensors'} must fit agent.json, got other weights "
-            f"({str(error).splitlines()[-1].strip()}): restore both files"
+            f"({str(error).splitlines()[-1].strip()}): restore both files, or give the "
+            "glimpse_network it was trained with"
         ) from error
     return agent

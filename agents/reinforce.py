@@ -4,8 +4,8 @@ The loss is the paper's hybrid: cross-entropy teaches glimpse network, core and 
 score function teaches the location head; squared error teaches the baseline.
 
 Source: V. Mnih et al., "Recurrent Models of Visual Attention", NeurIPS 2014, section 3.1. The paper
-rewards the last answer alone (`reward="correct"`), teaches no earlier one (`early=0`) and has the
-`relu` core; the defaults learn faster.
+rewards the last answer alone (`reward="correct"`), teaches no earlier one (`early=0`), lets all
+gradients into the core (`joint=1`) and has the `relu` core; the defaults learn faster.
 """
 
 from dataclasses import dataclass
@@ -42,11 +42,11 @@ class ReinforceConfig(TrainingConfig):
         locator_rate: The learning rate of the location head relative to that of the rest.
     """
 
-    std: float = 0.1
-    last_std: float | None = None
+    std: float = 0.15
+    last_std: float | None = 0.05
     reward: Literal["gain", "correct"] = "gain"
     baseline: Literal["learned", "others"] = "learned"
-    joint: float = 0.0
+    joint: float = 0.1
     locator_rate: float = 1.0
 
     def __post_init__(self) -> None:
@@ -61,6 +61,11 @@ class ReinforceConfig(TrainingConfig):
                 f"`copies` must be at least 2 with baseline 'others', got {self.copies}: an image "
                 "seen once has no others to compare with"
             )
+
+    @property
+    def learns_where(self) -> bool:
+        """It is."""
+        return True
 
     @property
     def policy(self) -> GaussianPolicy:

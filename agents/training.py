@@ -24,7 +24,7 @@ class TrainingConfig(ABC):
         warm_up: Steps in which the learning rate rises to that, in a straight line.
         weight_decay: Each step takes this share of every weight, times the learning rate (AdamW).
         ema: The agent's weights are the mean of the learned ones, each step's `ema` times as heavy
-            as the next one's; 0: they are the last ones.
+            as the next one's (less in the first steps); 0: they are the last ones.
         curriculum: Steps in which episodes are shorter: from two glimpses they grow evenly to all.
         early: Weight of the answers before the last, relative to the last (0: the paper's).
         clip: The Euclidean norm of the gradient is cut to this, the location head's by itself.
@@ -41,9 +41,9 @@ class TrainingConfig(ABC):
     learning_rate: float = 2e-3
     warm_up: int = 0
     weight_decay: float = 0.0
-    ema: float = 0.0
+    ema: float = 0.998
     curriculum: int = 0
-    early: float = 1.0
+    early: float = 0.3
     clip: float = 5.0
     core: Literal["lstm", "relu"] = "lstm"
     hidden: int = 256
@@ -70,16 +70,22 @@ class TrainingConfig(ABC):
             weight_decay=self.weight_decay,
             ema=self.ema,
         )
-        if self.warm_up >= self.steps:
-            raise ValueError(
-                f"`warm_up` must be below steps={self.steps}, got {self.warm_up}: choose fewer"
-            )
+        for name, count in (("warm_up", self.warm_up), ("curriculum", self.curriculum)):
+            if count >= self.steps:
+                raise ValueError(
+                    f"`{name}` must be below steps={self.steps}, got {count}: choose fewer"
+                )
         if self.ema >= 1:
             raise ValueError(f"`ema` must be below 1, got {self.ema}: the mean would never move")
         if self.clip == 0:
             raise ValueError("`clip` must be above 0, got 0: it cuts every gradient to nothing")
         check_name("core", self.core, CORES)
         check_name("precision", self.precision, PRECISIONS)
+
+    @property
+    def learns_where(self) -> bool:
+        """Whether it is taught where to look, so that a collapsed policy is a fault."""
+        return False
 
     @property
     @abstractmethod

@@ -77,9 +77,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4000, help="of each run, of 128 episodes")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    recipe = ReinforceConfig(**{**TASK.recipe, "batch": 128, "steps": options.steps})
     print(
-        f"{platform.machine()}, torch {torch.__version__}, 1 thread, {TASK.env}, 8 glimpses, "
-        f"{options.steps} steps of 128 episodes, recipe: {dict(TASK.recipe)}\n"
+        f"{platform.machine()}, torch {torch.__version__}, 1 thread, {TASK.env}, 8 glimpses, the "
+        f"recipe: {recipe}\n"
     )
     print("| changed | validation error % | CPU seconds |\n| --- | ---: | ---: |")
     for name, (training, eye) in VARIANTS.items():

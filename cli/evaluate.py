@@ -61,5 +61,5 @@ def run(options: Namespace) -> int:
     agent, core = open_run(options)
     with Console(stderr=True).status("evaluating"):
         evaluation = agent.evaluate(core, options.split, seed=options.seed)
-    print_evaluation(evaluation, options.split)
+    print_evaluation(agent, evaluation, options.split)
     return 0

@@ -1,9 +1,6 @@
 """The reproduced table of "Recurrent Models of Visual Attention", in Markdown."""
 
-import platform
-from collections.abc import Mapping, Sequence
-from datetime import date
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -40,14 +37,15 @@ def markdown(results: Mapping[Cell, Sequence[Mapping[str, Any]]], budget: str, c
         "arXiv",
         "replication",
         "beats the paper",
+        "beats the replication",
         "CPU minutes",
         "minutes",
     )
     rows = [_row(cell, measured) for cell, measured in results.items() if measured]
     lines = [columns, ["---"] * len(columns), *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    machines = sorted({str(one["machine"]) for measured in results.values() for one in measured})
-    return f"{head}{table}\n\n{_NOTES}\n\n{_circumstances(command, machines)}\n"
+    every = [one for measured in results.values() for one in measured]
+    return f"{head}{table}\n\n{_NOTES}\n\n{_circumstances(command, every)}\n"
 
 
 def _row(cell: Cell, measured: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -66,7 +64,8 @@ def _row(cell: Cell, measured: Sequence[Mapping[str, Any]]) -> list[str]:
         _figure(published, "nips"),
         _figure(published, "arxiv"),
         _replication(published),
-        _verdict(ours, cell),
+        _verdict(cell, ours, published.nips, published.arxiv),
+        _verdict(cell, ours, published.replication),
         *(
             f"{fmean(result['seconds'][clock] for result in measured) / 60:.1f}"
             for clock in ("processor", "wall")
@@ -93,18 +92,23 @@ def _replication(published: Published) -> str:
     return f"{'' if single is None else f'{single:.2f} '}({averaged:.2f})"
 
 
-def _verdict(ours: float, cell: Cell) -> str:
-    """Say whether we are ahead of the paper's better figure; baselines and controls are no race."""
-    figures = [f for f in (cell.published.nips, cell.published.arxiv) if f is not None]
-    if cell.agent != "reinforce" or not figures:
+def _verdict(cell: Cell, ours: float, *figures: float | None) -> str:
+    """Say whether we are ahead of the best figure; baselines and controls are in no race."""
+    known = [figure for figure in figures if figure is not None]
+    if cell.agent != "reinforce" or not known:
         return ""
-    return "yes" if ours < min(figures) else "no"
+    return "yes" if ours < min(known) else "no"
 
 
-def _circumstances(command: str, machines: Sequence[str]) -> str:
+def _circumstances(command: str, measured: Sequence[Mapping[str, Any]]) -> str:
     """Return by what command, on what, when and with which versions."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "numpy", "gymnasium"))
+
+    def every(values: Iterable[str]) -> str:
+        return " and ".join(sorted(set(values)))
+
+    names = ("python", "torch", "numpy", "gymnasium")
+    versions = every(", ".join(f"{n} {one['versions'][n]}" for n in names) for one in measured)
     return (
-        f"`{command}`, {date.today()}, trained on {', '.join(machines)}; "
-        f"Python {platform.python_version()}, {versions}."
+        f"`{command}`. Trained on {every(one['machine'] for one in measured)}, "
+        f"{every(one['date'] for one in measured)}, with {versions}."
     )

@@ -7,11 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from glimpse.agents import Evaluation
+from glimpse.agents import Agent, Evaluation
+from glimpse.diagnosis import Diagnosis
 from glimpse.evaluation import ErrorRate
 
 
-def print_evaluation(evaluation: Evaluation, split: str) -> None:
+def print_evaluation(agent: Agent, evaluation: Evaluation, split: str) -> None:
     """Print the errors after each glimpse, where these lay, and what is wrong with that."""
     count = evaluation.mean[-1].count
     table = Table(title=f"error on {count:,} {split} images, in % [95 % interval]")
@@ -21,15 +22,19 @@ def print_evaluation(evaluation: Evaluation, split: str) -> None:
         table.add_row(str(number), _rate(mean), _rate(sampled))
     Console(width=70).print(table)
     print(f"{split} error: {evaluation.mean[-1].percent:.2f} %")
-    diagnosis = evaluation.diagnosis
+    print_diagnosis(agent, evaluation.diagnosis)
+
+
+def print_diagnosis(agent: Agent, diagnosis: Diagnosis) -> None:
+    """Print where the glimpses lay, and what is wrong with that if an agent was to learn it."""
     print("  ".join(f"{name} {value:.3g}" for name, value in diagnosis.metrics().items()))
-    for warning in diagnosis.warnings():
-        Console(stderr=True, style="yellow", soft_wrap=True).print(f"warning: {warning}")
+    if agent.config.learns_where:
+        for warning in diagnosis.warnings():
+            Console(stderr=True, style="yellow", soft_wrap=True).print(f"warning: {warning}")
 
 
 def to_json(evaluation: Evaluation, split: str) -> dict[str, Any]:
     """Return the same for a JSON file."""
-    diagnosis = evaluation.diagnosis
     return {
         "split": split,
         "images": evaluation.mean[-1].count,
@@ -41,7 +46,7 @@ def to_json(evaluation: Evaluation, split: str) -> dict[str, Any]:
             }
             for number, (mean, sampled) in enumerate(_by_glimpse(evaluation), start=1)
         ],
-        "diagnosis": {**asdict(diagnosis), "warnings": list(diagnosis.warnings())},
+        "diagnosis": asdict(evaluation.diagnosis),
     }
 
 

@@ -95,7 +95,8 @@ def run(options: Namespace) -> int:
 
 def _begin(name: str, options: Mapping[str, Any]) -> int:
     run_options = RunOptions(**given(options, RunOptions))
-    config = AGENTS[name].config(**given(options, AGENTS[name].config))
+    kind = AGENTS[name].config
+    config = kind(**{field.name: options[field.name] for field in fields(kind)})  # None counts
     view = given(options, ViewOptions)
     torch.set_num_threads(run_options.threads)
     device = find_device(run_options.device)
@@ -154,7 +155,7 @@ def _train(
     with Console(stderr=True).status("evaluating"):
         evaluation = agent.evaluate(judge, split)
     folder.write_json("evaluation.json", to_json(evaluation, split))
-    print_evaluation(evaluation, split)
+    print_evaluation(agent, evaluation, split)
     print(f"run: {folder.path}")
     return 0
 

@@ -34,22 +34,26 @@ class Recorded:
         device: torch.device,
         noise: torch.Generator | None = None,
     ) -> None:
-        self._work, self._noise = work, noise
-        self._on_cuda, self._calls = device.type == "cuda", 0
+        self._work, self._noise, self._device, self._calls = work, noise, device, 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._result = torch.empty(0)
 
     def __call__(self) -> Tensor:
-        """Do the work; return a tensor of its own."""
-        if not self._on_cuda:
+        """Do the work; return a tensor of its own.
+
+        Raises:
+            ValueError: The work waits for the device, so that it cannot be recorded.
+        """
+        if self._device.type != "cuda":
             return self._work()
-        self._calls += 1
-        if self._calls <= _PLAIN_CALLS:
-            return self._aside()
-        if self._graph is None:
-            self._graph = self._record()
-        self._graph.replay()
-        return self._result.clone()
+        with torch.cuda.device(self._device):
+            self._calls += 1
+            if self._calls <= _PLAIN_CALLS:
+                return self._aside()
+            if self._graph is None:
+                self._graph = self._record()
+            self._graph.replay()
+            return self._result.clone()
 
     def _aside(self) -> Tensor:
         """Work on another stream, as recordings do."""
@@ -64,6 +68,14 @@ class Recorded:
         graph = torch.cuda.CUDAGraph()
         if self._noise is not None:
             graph.register_generator_state(self._noise)
-        with torch.cuda.graph(graph):
-            self._result = self._work()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # of this device
+        try:
+            with torch.cuda.graph(graph, stream=stream):
+                self._result = self._work()
+        except RuntimeError as error:
+            raise ValueError(
+                "a training step on CUDA must not wait for the device, got "
+                f"{str(error).splitlines()[0]}: take .item(), .nonzero() and branches on values "
+                "out of your networks and images, or train on the CPU"
+            ) from error
         return graph

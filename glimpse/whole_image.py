@@ -57,7 +57,12 @@ class Convolutional(nn.Module):
         super().__init__()
         scales, channels, height, _ = shape
         self.see = nn.Conv2d(scales * channels, filters, width, stride)
-        self.features = filters * ((height - width) // stride + 1) ** 2
+        self.features = self.features_of(height, filters=filters, width=width, stride=stride)
+
+    @staticmethod
+    def features_of(side: int, *, filters: int = 8, width: int = 10, stride: int = 5) -> int:
+        """Return D for images of this height and width, in pixels."""
+        return int(filters * ((side - width) // stride + 1) ** 2)
 
     def forward(
         self, glimpse: Float[Tensor, "B K C s s"], location: Float[Tensor, "B 2"]
