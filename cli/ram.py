@@ -94,7 +94,7 @@ TASKS: Mapping[str, Task] = {
         {"first": "centre"},
         60,
         {"weight_decay": 0.1},
-        {"smoke": 20, "quick": 30_000, "paper": 25_000},
+        {"smoke": 20, "quick": 20_000, "paper": 25_000},
     ),
     "cluttered-60": Task(
         "glimpse/ClutteredMNIST-v0",

@@ -8,6 +8,7 @@ MNIST and are skipped where the environment variable GLIMPSE_DATA does not name 
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,6 +66,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for marker, reason in reasons.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test in a folder of its own, with a wide terminal and nothing registered."""
+    from glimpse import catalogue  # not before the jaxtyping hook is there
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(catalogue, "_registered", {})
+
+
+@pytest.fixture
+def small_cells(elsewhere: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every cell of the paper's table show small images, for a few steps."""
+    from cells import make_small  # not before the jaxtyping hook is there
+
+    make_small(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 @contextmanager
@@ -19,3 +21,12 @@ def refused(message: str) -> Iterator[None]:
 
 def random_pixels(*shape: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def anywhere(*shape: int, seed: int = 0) -> Tensor:
+    """Return locations, uniform in [-1, 1] x [-1, 1]."""
+    return torch.rand((*shape, 2), generator=generator(seed)) * 2 - 1

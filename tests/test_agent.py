@@ -1,13 +1,13 @@
-"""Agents: what they predict and how often they are wrong, against loops written out."""
+"""Agents: what they predict and how they are made; predictions against a loop written out."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lookers import CLASSES, SIZES, make_agent, make_batch, make_eye, pixels
 from torch import Tensor, nn
 
-from glimpse import Eye, GlimpseBatch, GlimpseSensor, ImageSet
 from glimpse.agents import (
     Agent,
     CentreConfig,
@@ -16,33 +16,10 @@ from glimpse.agents import (
     UniformConfig,
     UntrainedConfig,
 )
-from glimpse.canvas import Canvas, OnCanvas
 from glimpse.coordinates import action_scale
-from glimpse.evaluation import ErrorRate
 
-CLASSES = ("cat", "dog", "owl")
-SIZES: dict[str, Any] = {"hidden": 16, "features": 12, "precision": "float32"}
 every_core = pytest.mark.parametrize("core", ["relu", "lstm"])
 every_first = pytest.mark.parametrize("first", ["random", "centre", "agent"])
-
-
-def _pixels(count: int = 30, channels: int = 2, height: int = 9, width: int = 14) -> Tensor:
-    generator = torch.Generator().manual_seed(count)
-    shape = (count, channels, height, width)
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-
-
-def _eye(first: Any = "centre", **options: Any) -> Eye:
-    options = {"glimpses": 4, "context": 3, "reach": 3.0, **options}
-    return Eye(sensor=GlimpseSensor(3, scales=2, outside="mean"), first=first, **options)
-
-
-def _agent(config: Any = None, eye: Eye | None = None, channels: int = 2) -> Agent:
-    agent = Agent.create(config or ReinforceConfig(**SIZES), eye or _eye(), channels, CLASSES)
-    with torch.no_grad():  # untrained means are nearly the centre: make them go somewhere
-        agent.model.glimpse.get_parameter("see_what.weight").mul_(4)
-        agent.model.locator.mean.weight.mul_(8)
-    return agent
 
 
 def _by_hand(agent: Agent, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,8 +52,8 @@ def _by_hand(agent: Agent, images: Tensor) -> tuple[Tensor, Tensor]:
 def test_a_prediction_is_a_loop_written_out_that_goes_where_the_mean_is(
     core: str, first: str
 ) -> None:
-    agent = _agent(ReinforceConfig(**SIZES, core=core), _eye(first))
-    images = _pixels()
+    agent = make_agent(ReinforceConfig(**SIZES, core=core), make_eye(first))
+    images = pixels()
     got = agent.predict(images)
     assert isinstance(got, Prediction)
     probabilities, locations = _by_hand(agent, images)
@@ -90,8 +67,8 @@ def test_a_prediction_is_a_loop_written_out_that_goes_where_the_mean_is(
 
 @every_first
 def test_predictions_sum_to_one_and_are_the_same_twice(first: str) -> None:
-    agent = _agent(eye=_eye(first))
-    one, two = agent.predict(_pixels()), agent.predict(_pixels())
+    agent = make_agent(eye=make_eye(first))
+    one, two = agent.predict(pixels()), agent.predict(pixels())
     assert torch.equal(one.probabilities, two.probabilities)
     assert torch.equal(one.locations, two.locations)
     total = one.probabilities.sum(dim=-1)
@@ -100,18 +77,18 @@ def test_predictions_sum_to_one_and_are_the_same_twice(first: str) -> None:
 
 def test_locations_are_in_the_image_whatever_the_reach() -> None:
     """An action of 1 goes 3 pixels from the centre: 3/7 of half the width, 3/4.5 of the height."""
-    agent = _agent()
+    agent = make_agent()
     with torch.no_grad():
         agent.model.locator.mean.bias.copy_(torch.tensor([50.0, -50.0]))
-    locations = agent.predict(_pixels(5)).locations
+    locations = agent.predict(pixels(5)).locations
     wanted = torch.tensor([3 / 7, -3 / 4.5]).expand(5, 3, 2)
     torch.testing.assert_close(locations[:, 1:], wanted)
     assert torch.equal(locations[:, 0], torch.zeros(5, 2))
 
 
 def test_a_random_first_location_is_a_function_of_seed_and_number() -> None:
-    agent = _agent(eye=_eye("random"))
-    images = _pixels()
+    agent = make_agent(eye=make_eye("random"))
+    images = pixels()
     places = agent.predict(images, seed=5).locations[:, 0]
     few = agent.predict(images[3:7], seed=5).locations[:, 0]
     assert torch.equal(few, places[:4])
@@ -123,8 +100,8 @@ def test_a_random_first_location_is_a_function_of_seed_and_number() -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(9, 14), (5, 4), (40, 11), (1, 1)])
 def test_images_may_be_of_any_size(height: int, width: int) -> None:
-    agent = _agent(eye=_eye(reach=None))
-    images = _pixels(6, height=height, width=width)
+    agent = make_agent(eye=make_eye(reach=None))
+    images = pixels(6, height=height, width=width)
     probabilities, locations = _by_hand(agent, images)
     got = agent.predict(images)
     torch.testing.assert_close(got.probabilities, probabilities, rtol=0, atol=1e-5)
@@ -132,8 +109,8 @@ def test_images_may_be_of_any_size(height: int, width: int) -> None:
 
 
 def test_an_image_does_not_depend_on_the_others() -> None:
-    agent = _agent()
-    images = _pixels(3).repeat(171, 1, 1, 1)[:-1]  # 512 are looked at at once
+    agent = make_agent()
+    images = pixels(3).repeat(171, 1, 1, 1)[:-1]  # 512 are looked at at once
     assert len(images) == 512
     images = torch.cat([images, images[:40]])
     got = agent.predict(images)
@@ -146,8 +123,8 @@ def test_an_image_does_not_depend_on_the_others() -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_images_may_be_arrays_and_floats(dtype: Any) -> None:
-    agent = _agent()
-    images = _pixels(4).numpy()
+    agent = make_agent()
+    images = pixels(4).numpy()
     given = images if dtype == np.uint8 else (images / 255).astype(dtype)
     wanted = agent.predict(torch.from_numpy(images))
     for part, of_tensor in zip(agent.predict(given), wanted, strict=True):
@@ -155,8 +132,8 @@ def test_images_may_be_arrays_and_floats(dtype: Any) -> None:
 
 
 def test_arrays_may_be_flipped_views_and_read_only() -> None:
-    agent = _agent()
-    images = _pixels(4).numpy()
+    agent = make_agent()
+    images = pixels(4).numpy()
     wanted = agent.predict(torch.from_numpy(images).flip(3)).probabilities
     assert torch.equal(agent.predict(images[..., ::-1]).probabilities, wanted)
     images.flags.writeable = False
@@ -165,12 +142,12 @@ def test_arrays_may_be_flipped_views_and_read_only() -> None:
 
 
 def test_predicting_leaves_the_images_and_the_generator_alone() -> None:
-    agent, images = _agent(eye=_eye("random")), _pixels(4)
+    agent, images = make_agent(eye=make_eye("random")), pixels(4)
     torch.manual_seed(0)
     before = torch.get_rng_state()
     agent.predict(images)
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(images, _pixels(4))
+    assert torch.equal(images, pixels(4))
 
 
 def test_layers_that_differ_in_training_are_switched_to_evaluation() -> None:
@@ -183,14 +160,16 @@ def test_layers_that_differ_in_training_are_switched_to_evaluation() -> None:
             features: Tensor = self.drop(self.layer(glimpse.flatten(1)))
             return features
 
-    agent = Agent.create(ReinforceConfig(**SIZES), _eye(), 2, CLASSES, glimpse_network=Dropping())
-    one, two = (agent.predict(_pixels(4)).probabilities for _ in range(2))
+    agent = Agent.create(
+        ReinforceConfig(**SIZES), make_eye(), 2, CLASSES, glimpse_network=Dropping()
+    )
+    one, two = (agent.predict(pixels(4)).probabilities for _ in range(2))
     assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize("config", [CentreConfig(**SIZES), UniformConfig(**SIZES)])
 def test_controls_look_where_they_look(config: Any) -> None:
-    locations = _agent(config, _eye("agent", reach=None)).predict(_pixels(300)).locations
+    locations = make_agent(config, make_eye("agent", reach=None)).predict(pixels(300)).locations
     if isinstance(config, CentreConfig):
         assert torch.equal(locations, torch.zeros(300, 4, 2))
     else:
@@ -206,109 +185,29 @@ def test_images_of_other_channels_are_refused(channels: int) -> None:
     shape = (4, channels, 9, 14)
     message = rf"^`images` must be \(B, 2, H, W\), got \({', '.join(map(str, shape))}\): add axes"
     with pytest.raises(ValueError, match=message):
-        _agent().predict(_pixels(4, channels=channels))
+        make_agent().predict(pixels(4, channels=channels))
 
 
 @pytest.mark.plain
 @pytest.mark.parametrize("shape", [(9, 14), (2, 9, 14), (1, 1, 2, 9, 14), ()])
 def test_images_of_another_rank_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"^`images` must be \(B, 2, H, W\), got \("):
-        _agent().predict(torch.zeros(shape))
+        make_agent().predict(torch.zeros(shape))
 
 
 def test_images_that_are_no_pictures_are_refused() -> None:
-    agent = _agent()
+    agent = make_agent()
     nan = torch.zeros(3, 2, 9, 14)
     nan[1, 0, 0, 0] = torch.nan
     cases = {
         "`images` must be finite, got NaN or infinity in image 1: ": nan,
         r"`images` of floats must lie in \[0, 1\], got 0 to 255: ": 255 * (nan == 0).float(),
-        r"`images` must be uint8 or float in \[0, 1\], got torch.int64: ": _pixels(3).long(),
-        "`images` must be at least one, got none: ": _pixels(0),
+        r"`images` must be uint8 or float in \[0, 1\], got torch.int64: ": pixels(3).long(),
+        "`images` must be at least one, got none: ": pixels(0),
     }
     for message, images in cases.items():
         with pytest.raises(ValueError, match=f"^{message}"):
             agent.predict(images)
-
-
-# Evaluation
-
-
-def _batch(eye: Eye, rows: int = 7, count: int = 30) -> GlimpseBatch:
-    generator = torch.Generator().manual_seed(3)
-    targets = torch.randint(3, (count,), generator=generator)
-    splits = {"train": range(5), "test": [*range(count - 1, 4, -1)]}
-    images = ImageSet.from_arrays(_pixels(count), targets, classes=CLASSES, splits=splits)
-    return GlimpseBatch(images, eye, rows)
-
-
-@pytest.mark.parametrize("rows", [1, 7, 25, 100])
-@pytest.mark.parametrize("first", ["centre", "agent"])
-def test_wrong_answers_are_counted(first: str, rows: int) -> None:
-    agent = _agent(eye=_eye(first))
-    batch = _batch(agent.eye, rows)
-    images: Any = batch.images
-    test = images.splits["test"]
-    answers = agent.predict(images.images[test]).probabilities.argmax(dim=-1)
-    wrong = (answers != images.targets[test][:, None]).sum(dim=0).tolist()
-    assert agent.evaluate(batch, "test").mean == tuple(ErrorRate(n, 25) for n in wrong)
-    assert agent.errors(batch, "test") == tuple(ErrorRate(n, 25) for n in wrong)
-    assert len(set(wrong)) > 1
-
-
-def test_a_perfect_agent_is_never_wrong_and_its_opposite_always() -> None:
-    agent = _agent()
-    images = _pixels(20)
-    answers = agent.predict(images).probabilities[:, -1].argmax(dim=-1)
-    for shift, wrong in ((0, 0), (1, 20)):
-        splits: dict[str, Any] = {"validation": range(20), "train": [0]}
-        shown = ImageSet.from_arrays(images, (answers + shift) % 3, classes=CLASSES, splits=splits)
-        batch = GlimpseBatch(shown, agent.eye, 8)
-        assert agent.errors(batch, "validation")[-1] == ErrorRate(wrong, 20)
-
-
-def test_the_mean_is_where_an_evaluation_looks_and_sampling_is_asked_for() -> None:
-    agent = _agent(ReinforceConfig(**SIZES, std=0.3))
-    batch = _batch(agent.eye, rows=25)
-    images: Any = batch.images
-    wanted = agent.predict(images.images[images.splits["test"]]).locations
-    agent.errors(batch, "test")
-    torch.testing.assert_close(batch.sensed, wanted, rtol=0, atol=1e-5)
-    agent.errors(batch, "test", sampled=True)
-    drawn = batch.sensed
-    off = (drawn[:, 1] - wanted[:, 1]) / action_scale(3.0, 9, 14).float()
-    assert 0.1 < off.std() < 0.5
-    agent.errors(batch, "test", sampled=True)
-    assert torch.equal(batch.sensed, drawn)
-    agent.errors(batch, "test", sampled=True, seed=1)
-    assert not torch.equal(batch.sensed, drawn)
-
-
-def test_an_evaluation_has_both() -> None:
-    agent = _agent(ReinforceConfig(**SIZES, std=0.5))
-    batch = _batch(agent.eye)
-    evaluation = agent.evaluate(batch, "test", seed=2)
-    assert evaluation.mean == agent.errors(batch, "test", seed=2)
-    assert evaluation.sampled == agent.errors(batch, "test", seed=2, sampled=True)
-    assert len(evaluation.mean) == len(evaluation.sampled) == 4
-
-
-@pytest.mark.parametrize("rows", [1, 7, 25])
-def test_random_first_locations_and_canvases_do_not_depend_on_the_rows(rows: int) -> None:
-    agent = _agent(eye=_eye("random"))
-    base: Any = _batch(agent.eye).images
-    cluttered = OnCanvas(base, Canvas(20, 24, pieces=2, piece=4))
-    for images in (base, cluttered):
-        whole = agent.errors(GlimpseBatch(images, agent.eye, 25), "test", seed=4)
-        assert agent.errors(GlimpseBatch(images, agent.eye, rows), "test", seed=4) == whole
-
-
-def test_a_split_without_images_is_refused() -> None:
-    agent = _agent()
-    with pytest.raises(ValueError, match=r"^split 'validation' must hold images, got none: "):
-        agent.evaluate(_batch(agent.eye), "validation")
-    with pytest.raises(ValueError, match=r"^`split` must be one of test, train, validation, got "):
-        agent.evaluate(_batch(agent.eye), "tests")
 
 
 # Looks
@@ -316,8 +215,8 @@ def test_a_split_without_images_is_refused() -> None:
 
 @every_first
 def test_looks_show_what_the_agent_did(first: str) -> None:
-    agent = _agent(eye=_eye(first))
-    batch = _batch(agent.eye, rows=7)
+    agent = make_agent(eye=make_eye(first))
+    batch = make_batch(agent.eye, rows=7)
     images: Any = batch.images
     looks = agent.looks(batch, "test", 3)
     assert len(looks) == 3
@@ -342,18 +241,18 @@ def test_an_agent_is_a_function_of_its_config() -> None:
     weights = []
     for seed, of in ((0, 1), (9, 1), (0, 2)):
         torch.manual_seed(seed)  # the global generator does not matter
-        agent = Agent.create(ReinforceConfig(**SIZES, seed=of), _eye(), 2, CLASSES)
+        agent = Agent.create(ReinforceConfig(**SIZES, seed=of), make_eye(), 2, CLASSES)
         weights.append(agent.model.classifier.weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    Agent.create(ReinforceConfig(**SIZES), _eye(), 2, CLASSES)
+    Agent.create(ReinforceConfig(**SIZES), make_eye(), 2, CLASSES)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_agent_fits_its_batch() -> None:
-    batch = _batch(_eye())
+    batch = make_batch(make_eye())
     agent = Agent.for_batch(UntrainedConfig(**SIZES), batch)
     assert (agent.eye, agent.channels, agent.classes) == (batch.eye, 2, CLASSES)
     agent.evaluate(batch, "test")
@@ -363,7 +262,7 @@ def test_an_agent_fits_its_batch() -> None:
     "config", [ReinforceConfig(**SIZES, reward="correct"), UntrainedConfig(std=0.3, seed=5)]
 )
 def test_a_description_makes_the_same_agent(config: Any) -> None:
-    agent = Agent.create(config, _eye("agent", reach=None), 2, CLASSES)
+    agent = Agent.create(config, make_eye("agent", reach=None), 2, CLASSES)
     again = Agent.from_description(agent.describe(), type(config))
     assert again.config == agent.config
     assert (again.eye, again.channels, again.classes) == (agent.eye, 2, CLASSES)
@@ -373,8 +272,8 @@ def test_a_description_makes_the_same_agent(config: Any) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_an_agent_on_cuda_says_the_same() -> None:
-    agent = _agent()
-    wanted = agent.predict(_pixels(5))
+    agent = make_agent()
+    wanted = agent.predict(pixels(5))
     agent.model.cuda()
-    for part, of_cpu in zip(agent.predict(_pixels(5)), wanted, strict=True):
+    for part, of_cpu in zip(agent.predict(pixels(5)), wanted, strict=True):
         torch.testing.assert_close(part.cpu(), of_cpu, rtol=0, atol=1e-4)

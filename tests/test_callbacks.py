@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
 
 from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
-from glimpse.loop import Progress, train
+from glimpse.loop import Progress, Spent, train
 from glimpse.run_folder import RunFolder
 
 
@@ -43,7 +44,7 @@ def run(tmp_path: Path) -> RunFolder:
     return RunFolder.create(tmp_path / "run")
 
 
-def _progress(step: int, steps: int = 10, **metrics: float) -> Progress:
+def _progress(step: int, steps: int = 10, **metrics: float | Tensor) -> Progress:
     return Progress(Counter(), step, steps, metrics)
 
 
@@ -65,6 +66,35 @@ def test_a_row_is_the_mean_of_its_steps(run: RunFolder) -> None:
         train(Counter(), 6, [log])
         assert run.metrics.read() == [{"step": 3, "n": 2.0}, {"step": 6, "n": 5.0}]
     assert run.metrics.read() == [{"step": 3, "n": 2.0}, {"step": 6, "n": 5.0}]
+
+
+def test_numbers_may_be_tensors(run: RunFolder) -> None:
+    with Log(run, 3) as log:
+        for step in range(1, 8):
+            value = torch.tensor(step / 4, dtype=torch.float32 if step % 2 else torch.float64)
+            log(_progress(step, n=value, plain=2.0 * step))
+    assert run.metrics.read() == [
+        {"step": 3, "n": 0.5, "plain": 4.0},
+        {"step": 6, "n": 1.25, "plain": 10.0},
+        {"step": 7, "n": 1.75, "plain": 14.0},
+    ]
+    assert _scalars(run, "n") == [(3, 0.5), (6, 1.25), (7, 1.75)]
+
+
+def test_tensors_and_numbers_under_one_name(run: RunFolder) -> None:
+    with Log(run, 2) as log:
+        for step, value in enumerate((1.0, torch.tensor(2.0), torch.tensor(3.0), 5.0), start=1):
+            log(_progress(step, n=value))
+    assert run.metrics.read() == [{"step": 2, "n": 1.5}, {"step": 4, "n": 4.0}]
+
+
+def test_the_mean_of_tensors_is_not_rounded_to_their_precision(run: RunFolder) -> None:
+    """Summed in float32, a thousand times 0.1 is 99.999."""
+    with Log(run, 1000) as log:
+        for step in range(1, 1001):
+            log(_progress(step, n=torch.tensor(0.1)))
+    (row,) = run.metrics.read()
+    assert row["n"] == pytest.approx(torch.tensor(0.1).item(), rel=1e-12)
 
 
 def test_what_is_left_is_written_at_the_end(run: RunFolder) -> None:
@@ -167,13 +197,16 @@ def test_validation_measures_once_and_tells_all(run: RunFolder) -> None:
     assert told == [{"error": 0.25}] * 2 + [{"error": 0.5}] * 2
 
 
-def test_a_checkpoint_holds_the_step_and_the_learner(run: RunFolder) -> None:
+def test_a_checkpoint_holds_the_step_the_learner_and_the_time(run: RunFolder) -> None:
     learner = Counter()
     keep = Checkpoint(run)
     for steps in (3, 5):
-        assert keep(train(learner, steps, start=learner.taken)) is None
+        progress = train(learner, steps, start=learner.taken, spent=Spent(70.0, 30.0))
+        assert keep(progress) is None
         checkpoint = run.read_checkpoint()
-        assert checkpoint.keys() == {"step", "learner"}
+        assert checkpoint.keys() == {"step", "learner", "spent"}
+        assert Spent(*checkpoint["spent"]) == progress.spent
+        assert 70 < progress.spent.wall < 80
         assert checkpoint["step"] == checkpoint["learner"]["taken"] == steps
         assert checkpoint["learner"]["weights"].tolist() == [steps, steps]
 

@@ -13,17 +13,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
 import yaml
+from command import Result, refused_line, type_in
 from PIL import Image
 from safetensors.torch import load_file
 
-from glimpse import catalogue
 from glimpse.agents import AGENTS, load
 from glimpse.catalogue import image_names
 from glimpse.cli import main
@@ -31,26 +31,12 @@ from glimpse.cli.options import RunOptions, ViewOptions
 from glimpse.envs import ENVIRONMENTS
 from glimpse.folder import load_image
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 TINY = ["--steps", "4", "--batch", "8", "--hidden", "16", "--features", "16"]
 # Enough to answer some images otherwise than others.
 SMALL = ["--steps", "40", "--batch", "32", "--hidden", "32", "--features", "32"]
 TRAIN = ["train", "reinforce", *TINY]
-
-
-class Result(NamedTuple):
-    """What a command left on the terminal."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run every test in a folder of its own, with a wide terminal and nothing registered."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(catalogue, "_registered", {})
 
 
 @pytest.fixture(scope="module")
@@ -65,24 +51,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(trained: Path, tmp_path: Path) -> Path:
     """Return a copy of that run, to be damaged."""
     return shutil.copytree(trained, tmp_path / "run")
-
-
-def _glimpse(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Result:
-    capsys.readouterr()
-    code = main([str(word) for word in words])
-    return Result(code, *capsys.readouterr())
-
-
-def _refused(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
-    """Return the one line that a mistake earns."""
-    result = _glimpse(capsys, *words)
-    assert result.code in (1, 2), result
-    assert result.out == ""
-    lines = [line for line in result.err.splitlines() if line]  # a bar that is gone left a blank
-    assert len(lines) == 1, result.err
-    assert lines[0].startswith("glimpse: ")
-    assert not Path("runs").exists()
-    return lines[0]
 
 
 def _weights(folder: Path) -> bytes:
@@ -111,7 +79,7 @@ def _photos(root: Path, count: int = 40) -> Path:
 
 
 def test_training_writes_the_run_and_says_where(capsys: pytest.CaptureFixture[str]) -> None:
-    result = _glimpse(capsys, *TRAIN, "--run", "mine")
+    result = type_in(capsys, *TRAIN, "--run", "mine")
     assert result.code == 0
     assert "test error: " in result.out
     assert result.out.endswith("run: mine\n")
@@ -136,7 +104,7 @@ def test_without_a_name_each_run_gets_a_folder_of_its_own(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     for _ in range(2):
-        assert _glimpse(capsys, "train", "uniform", *TINY).code == 0
+        assert type_in(capsys, "train", "uniform", *TINY).code == 0
     runs = sorted(Path("runs").iterdir())
     assert len(runs) == 2
     assert all(re.fullmatch(r"uniform-Digits-v0-\d{8}-\d{6}-\d{3}", run.name) for run in runs)
@@ -147,9 +115,9 @@ def test_without_a_name_each_run_gets_a_folder_of_its_own(
 def test_evaluate_repeats_what_train_printed(
     agent: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trained = _glimpse(capsys, "train", agent, *SMALL, "--run", "mine")
+    trained = type_in(capsys, "train", agent, *SMALL, "--run", "mine")
     assert trained.code == 0
-    repeated = _glimpse(capsys, "evaluate", "mine")
+    repeated = type_in(capsys, "evaluate", "mine")
     assert repeated.code == 0
     assert trained.out == repeated.out + "run: mine\n"
     written = json.loads(Path("mine/evaluation.json").read_text())
@@ -164,17 +132,17 @@ def test_evaluate_repeats_what_train_printed(
 def test_evaluate_takes_a_split_and_a_seed(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = _glimpse(capsys, "evaluate", trained, "--split", "validation")
+    first = type_in(capsys, "evaluate", trained, "--split", "validation")
     assert "validation error: " in first.out
     assert "180 validation images" in first.out
-    assert _glimpse(capsys, "evaluate", trained, "--split", "validation") == first
-    assert "1,257 train images" in _glimpse(capsys, "evaluate", trained, "--split=train").out
+    assert type_in(capsys, "evaluate", trained, "--split", "validation") == first
+    assert "1,257 train images" in type_in(capsys, "evaluate", trained, "--split=train").out
 
 
 def test_options_reach_the_environment_and_the_agent(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--glimpses", "3", "--size", "5", "--scales", "2", "--context", "4", "--reach", "9.5"]
     words += ["--first", "agent", "--outside", "mean", "--canvas", "translated-60"]
-    result = _glimpse(capsys, *TRAIN, *words, "--core", "relu", "--std", "0.2", "--run", "mine")
+    result = type_in(capsys, *TRAIN, *words, "--core", "relu", "--std", "0.2", "--run", "mine")
     assert result.code == 0
     agent = load("mine")
     assert (agent.eye.glimpses, agent.eye.first, agent.eye.reach) == (3, "agent", 9.5)
@@ -182,7 +150,7 @@ def test_options_reach_the_environment_and_the_agent(capsys: pytest.CaptureFixtu
     sensor = agent.eye.sensor
     assert (sensor.size, sensor.scales, sensor.outside) == (5, 2, "mean")
     assert (agent.config.core, agent.config.std) == ("relu", 0.2)  # type: ignore[attr-defined]
-    repeated = _glimpse(capsys, "evaluate", "mine")
+    repeated = type_in(capsys, "evaluate", "mine")
     assert result.out == repeated.out + "run: mine\n"
 
 
@@ -191,10 +159,8 @@ def test_a_config_repeats_a_run_bit_for_bit(capsys: pytest.CaptureFixture[str]) 
     words = ["--env", "glimpse/Images-v0", "--images", str(photos), "--image_size", "[10, 14]"]
     words += ["--size", "3", "--glimpses", "4", "--context", "2", "--reach", "3", "--copies", "2"]
     words += ["--seed", "3", "--std", "0.3", "--learning_rate", "0.01", "--log_every", "3"]
-    assert _glimpse(capsys, *TRAIN, *words, "--run", "first").code == 0
-    again = _glimpse(
-        capsys, "train", "reinforce", "--config", "first/config.yaml", "--run", "again"
-    )
+    assert type_in(capsys, *TRAIN, *words, "--run", "first").code == 0
+    again = type_in(capsys, "train", "reinforce", "--config", "first/config.yaml", "--run", "again")
     assert again.code == 0
     assert _weights(Path("again")) == _weights(Path("first"))
     for name in ("config.yaml", "agent.json", "metrics.csv", "evaluation.json"):
@@ -203,23 +169,42 @@ def test_a_config_repeats_a_run_bit_for_bit(capsys: pytest.CaptureFixture[str]) 
     assert config["image_size"] == [10, 14]
     assert (config["reach"], config["copies"], config["seed"]) == (3, 2, 3)
     other = ["--config", "first/config.yaml", "--seed", "4", "--run", "other"]
-    assert _glimpse(capsys, "train", "reinforce", *other).code == 0
+    assert type_in(capsys, "train", "reinforce", *other).code == 0
     assert _weights(Path("other")) != _weights(Path("first"))
 
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_config_repeats_every_agent(agent: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _glimpse(capsys, "train", agent, *TINY, "--run", "first").code == 0
-    assert _glimpse(capsys, "train", agent, "--config", "first/config.yaml", "--run", "b").code == 0
+    assert type_in(capsys, "train", agent, *TINY, "--run", "first").code == 0
+    assert type_in(capsys, "train", agent, "--config", "first/config.yaml", "--run", "b").code == 0
     assert _weights(Path("b")) == _weights(Path("first"))
     assert _config(Path("b")) == _config(Path("first"))
+
+
+def test_none_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """`null` is not the default: the deviation of the last step stays that of the first."""
+    words = ["--std", "0.3", "--last_std", "null", "--run", "first"]
+    assert type_in(capsys, *TRAIN, *words).code == 0
+    assert _config(Path("first"))["last_std"] is None
+    config = ["--config", "first/config.yaml"]
+    assert type_in(capsys, "train", "reinforce", *config, "--run", "again").code == 0
+    assert _weights(Path("again")) == _weights(Path("first"))
+    for run in ("first", "again"):
+        agent: Any = load(run)
+        assert agent.config.last_std is None
+        assert agent.config.policy.std == 0.3
+    assert type_in(capsys, *TRAIN, "--std", "0.3", "--run", "default").code == 0
+    default = _config(Path("default"))["last_std"]
+    assert default == AGENTS["reinforce"].config().last_std is not None
+    assert type_in(capsys, "train", "--resume", "first").code == 0
+    assert _config(Path("first"))["last_std"] is None
 
 
 def test_hyphens_and_underscores_are_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     hyphens = ["--learning-rate", "0.01", "--log-every=2", "--data-root", "my_data-root"]
     underscores = ["--learning_rate", "0.01", "--log_every=2", "--data_root", "my_data-root"]
-    assert _glimpse(capsys, *TRAIN, *hyphens, "--run", "one-run").code == 0
-    assert _glimpse(capsys, *TRAIN, *underscores, "--run", "other_run").code == 0
+    assert type_in(capsys, *TRAIN, *hyphens, "--run", "one-run").code == 0
+    assert type_in(capsys, *TRAIN, *underscores, "--run", "other_run").code == 0
     config = _config(Path("one-run"))
     assert config == _config(Path("other_run"))
     assert (config["learning_rate"], config["log_every"]) == (0.01, 2)
@@ -229,7 +214,7 @@ def test_hyphens_and_underscores_are_the_same(capsys: pytest.CaptureFixture[str]
 
 def test_a_finished_run_resumed_is_as_it_was(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {name: (run / name).read_bytes() for name in ("weights.safetensors", "metrics.csv")}
-    result = _glimpse(capsys, "train", "--resume", run)
+    result = type_in(capsys, "train", "--resume", run)
     assert result.code == 0
     assert result.out.endswith(f"run: {run}\n")
     assert {name: (run / name).read_bytes() for name in before} == before
@@ -239,13 +224,13 @@ def test_an_own_folder_without_test_images_is_judged_by_its_training_images(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     photos = _photos(Path("photos"), count=8)
-    result = _glimpse(capsys, *TRAIN, "--images", photos, "--canvas=translated-40", "--run", "mine")
+    result = type_in(capsys, *TRAIN, "--images", photos, "--canvas=translated-40", "--run", "mine")
     assert result.code == 0
     assert "train error: " in result.out
-    repeated = _glimpse(capsys, "evaluate", "mine", "--split", "train")
+    repeated = type_in(capsys, "evaluate", "mine", "--split", "train")
     assert result.out == repeated.out + "run: mine\n"
     assert load("mine").classes == ("cat", "dog")
-    assert "split 'test' must hold images" in _refused(capsys, "evaluate", "mine")
+    assert "split 'test' must hold images" in refused_line(capsys, "evaluate", "mine")
 
 
 def test_an_environment_of_a_module_of_one_s_own(
@@ -263,10 +248,10 @@ def test_an_environment_of_a_module_of_one_s_own(
     monkeypatch.delitem(sys.modules, "my_glimpse_env", raising=False)
     name = "my_glimpse_env:mine/Env-v0"
     try:
-        result = _glimpse(capsys, *TRAIN, "--env", name, "--run", "mine")
+        result = type_in(capsys, *TRAIN, "--env", name, "--run", "mine")
         assert result.code == 0
         assert _config(Path("mine"))["env"] == name
-        repeated = _glimpse(capsys, "evaluate", "mine")
+        repeated = type_in(capsys, "evaluate", "mine")
         assert result.out == repeated.out + "run: mine\n"
     finally:
         gymnasium.registry.pop("mine/Env-v0", None)
@@ -278,13 +263,13 @@ def test_mnist_is_found_where_the_environment_variable_or_data_root_says(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["--env", "glimpse/MNIST-v0", "--glimpses", "2", "--run", "mine"]
-    trained = _glimpse(capsys, *TRAIN, *words)
+    trained = type_in(capsys, *TRAIN, *words)
     assert trained.code == 0
     assert "10,000 test images" in trained.out
     root = os.environ["GLIMPSE_DATA"]
     monkeypatch.delenv("GLIMPSE_DATA")
-    assert "MNIST must be on disk" in _refused(capsys, "evaluate", "mine")
-    repeated = _glimpse(capsys, "evaluate", "mine", "--data-root", root)
+    assert "MNIST must be on disk" in refused_line(capsys, "evaluate", "mine")
+    repeated = type_in(capsys, "evaluate", "mine", "--data-root", root)
     assert trained.out == repeated.out + "run: mine\n"
 
 
@@ -336,10 +321,10 @@ def test_an_interrupted_run_loses_nothing(capsys: pytest.CaptureFixture[str]) ->
     for name, tensor in load_file(folder / "weights.safetensors").items():
         assert torch.equal(tensor, checkpoint["learner"]["model"][name]), name
 
-    assert _glimpse(capsys, "evaluate", folder).code == 0
-    resumed = _glimpse(capsys, *result.out.split()[1:])
+    assert type_in(capsys, "evaluate", folder).code == 0
+    resumed = type_in(capsys, *result.out.split()[1:])
     assert resumed.code == 0
-    whole = _glimpse(capsys, *LONG, "--run", "whole")
+    whole = type_in(capsys, *LONG, "--run", "whole")
     assert whole.code == 0
     assert _weights(folder) == _weights(Path("whole"))
     assert resumed.out.replace("interrupted", "whole") == whole.out
@@ -364,8 +349,8 @@ def test_watch_draws_one_frame_a_glimpse(
     glimpses: int, first: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--glimpses", str(glimpses), "--first", first, "--run", "mine"]
-    assert _glimpse(capsys, *TRAIN, *words).code == 0
-    result = _glimpse(capsys, "watch", "mine", "--count", "3")
+    assert type_in(capsys, *TRAIN, *words).code == 0
+    result = type_in(capsys, "watch", "mine", "--count", "3")
     assert result.code == 0
     paths = [Path("mine/fixations.gif"), Path("mine/fixations.png")]
     assert all(str(path) in result.out for path in paths)
@@ -386,13 +371,13 @@ def test_watch_draws_into_another_folder_and_the_same_again(
 ) -> None:
     before = sorted(path.name for path in run.iterdir())
     for out in ("pictures/here", "pictures/there"):
-        assert _glimpse(capsys, "watch", run, "--count", "2", "--out", out).code == 0
+        assert type_in(capsys, "watch", run, "--count", "2", "--out", out).code == 0
     assert sorted(path.name for path in run.iterdir()) == before
     for name in ("fixations.gif", "fixations.png"):
         here, there = (Path("pictures") / place / name for place in ("here", "there"))
         assert here.read_bytes() == there.read_bytes()
     other = ["--split", "train", "--out", "other"]
-    assert _glimpse(capsys, "watch", run, "--count", "2", *other).code == 0
+    assert type_in(capsys, "watch", run, "--count", "2", *other).code == 0
     drawn = Path("other/fixations.png").read_bytes()
     assert drawn != Path("pictures/here/fixations.png").read_bytes()
 
@@ -401,7 +386,7 @@ def test_predict_says_what_the_agent_says(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     grey, colour = _picture(Path("grey.png"), (30, 50)), _picture(Path("my photo.png"), (9, 7, 3))
-    result = _glimpse(capsys, "predict", trained, grey, colour, "--seed", "3")
+    result = type_in(capsys, "predict", trained, grey, colour, "--seed", "3")
     assert result.code == 0
     agent = load(trained)
     lines = iter(result.out.splitlines())
@@ -419,13 +404,13 @@ def test_predict_says_what_the_agent_says(
                 f"{agent.classes[int(row.argmax())]} ({100 * float(row.max()):.1f} %)"
             )
     assert next(lines, None) is None
-    assert _glimpse(capsys, "predict", trained, grey, colour, "--seed", "3") == result
-    assert _glimpse(capsys, "predict", trained, grey, colour).out != result.out
+    assert type_in(capsys, "predict", trained, grey, colour, "--seed", "3") == result
+    assert type_in(capsys, "predict", trained, grey, colour).out != result.out
 
 
 def test_predict_draws_into_a_file(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = [_picture(Path(name)) for name in ("a.png", "b.png")]
-    result = _glimpse(capsys, "predict", trained, *images, "--out", "looks.png")
+    result = type_in(capsys, "predict", trained, *images, "--out", "looks.png")
     assert result.code == 0
     assert "drawn: looks.png" in result.out
     with Image.open("looks.png") as sheet:
@@ -434,7 +419,7 @@ def test_predict_draws_into_a_file(trained: Path, capsys: pytest.CaptureFixture[
 
 
 def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
-    result = _glimpse(capsys, "list")
+    result = type_in(capsys, "list")
     assert result.code == 0
     words = result.out.split()
     for name in (*ENVIRONMENTS, *AGENTS, *image_names()):
@@ -444,7 +429,7 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 # Help.
 
 COMMANDS = [[], ["train"], *(["train", agent] for agent in AGENTS)]
-COMMANDS += [["evaluate"], ["watch"], ["predict"], ["list"]]
+COMMANDS += [["evaluate"], ["watch"], ["predict"], ["reproduce"], ["list"]]
 
 
 def _explained(text: str) -> Iterator[tuple[str, str]]:
@@ -488,7 +473,7 @@ def test_help_names_every_option_of_an_agent(
 
 def test_help_lists_every_command_and_agent(capsys: pytest.CaptureFixture[str]) -> None:
     for words, names in (
-        ([], ("train", "evaluate", "watch", "predict", "list")),
+        ([], ("train", "evaluate", "watch", "predict", "reproduce", "list")),
         (["train"], tuple(AGENTS)),
     ):
         with pytest.raises(SystemExit):
@@ -500,7 +485,7 @@ def test_help_lists_every_command_and_agent(capsys: pytest.CaptureFixture[str]) 
 # Mistakes.
 
 MISTAKES: list[tuple[list[str], str]] = [
-    ([], r"\{train,evaluate,watch,predict,list\}"),
+    ([], r"\{train,evaluate,watch,predict,reproduce, \.\.\.\}"),
     (["trian"], r"'trian'.*train"),
     (["--bogus"], r"--bogus"),
     (["train"], r"an agent must be named, got none: add one of reinforce, uniform"),
@@ -556,6 +541,10 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["watch", "nowhere"], r"nowhere must be the folder of a run"),
     (["predict", "nowhere", "photo.png"], r"nowhere must be the folder of a run"),
     (["list", "everything"], r"everything"),
+    ([*TRAIN, "--warm_up", "4"], r"`warm_up` must be below steps=4, got 4"),
+    ([*TRAIN, "--baseline", "others"], r"`copies` must be at least 2 with baseline 'others'"),
+    (["reproduce"], r"paper"),
+    (["reproduce", "draw"], r"paper.*draw.*ram"),
 ]
 
 
@@ -565,7 +554,7 @@ MISTAKES: list[tuple[list[str], str]] = [
 def test_a_mistake_earns_one_line_and_leaves_nothing_behind(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert re.search(message, _refused(capsys, *words))
+    assert re.search(message, refused_line(capsys, *words))
     assert list(Path().iterdir()) == []
 
 
@@ -600,7 +589,7 @@ def test_a_mistake_with_a_run_earns_one_line(
     words: list[str], message: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.read_bytes() for path in run.iterdir()}
-    line = _refused(capsys, *(word.replace("RUN", str(run)) for word in words))
+    line = refused_line(capsys, *(word.replace("RUN", str(run)) for word in words))
     assert re.search(message, line)
     assert {path: path.read_bytes() for path in run.iterdir()} == before
 
@@ -612,7 +601,7 @@ def test_a_seed_that_is_none_earns_one_line(
 ) -> None:
     image = [_picture(Path("photo.png"))] if command == "predict" else []
     out = ["--out", "pictures"] if command == "watch" else []
-    assert f"got {seed}" in _refused(capsys, command, trained, *image, *out, "--seed", seed)
+    assert f"got {seed}" in refused_line(capsys, command, trained, *image, *out, "--seed", seed)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA")
@@ -621,7 +610,7 @@ def test_cuda_must_be_there(device: str, trained: Path, capsys: pytest.CaptureFi
     wanted = f"`device` must be auto or cpu (no CUDA here), got '{device}'"
     image = _picture(Path("photo.png"))
     for words in (TRAIN, ["evaluate", trained], ["watch", trained], ["predict", trained, image]):
-        assert wanted in _refused(capsys, *words, "--device", device)
+        assert wanted in refused_line(capsys, *words, "--device", device)
 
 
 def test_no_folder_of_mnist(
@@ -629,10 +618,12 @@ def test_no_folder_of_mnist(
 ) -> None:
     monkeypatch.delenv("GLIMPSE_DATA", raising=False)
     words = [*TRAIN, "--env", "glimpse/MNIST-v0"]
-    assert re.search("MNIST must be on disk.*--data-root.*GLIMPSE_DATA", _refused(capsys, *words))
+    assert re.search(
+        "MNIST must be on disk.*--data-root.*GLIMPSE_DATA", refused_line(capsys, *words)
+    )
     Path("empty").mkdir()
     for root in ("empty", "nowhere"):
-        line = _refused(capsys, *words, "--data-root", root)
+        line = refused_line(capsys, *words, "--data-root", root)
         assert f"{root} must hold train-images-idx3-ubyte.gz, got none" in line
 
 
@@ -645,7 +636,7 @@ def test_a_file_of_mnist_that_was_cut_off_is_named(
     content = gzip.compress(content)[:-9] if packed else content[:-9]
     Path("data/mnist").mkdir(parents=True)
     Path("data/mnist", name).write_bytes(content)
-    line = _refused(capsys, *TRAIN, "--env", "glimpse/MNIST-v0", "--data_root", "data")
+    line = refused_line(capsys, *TRAIN, "--env", "glimpse/MNIST-v0", "--data_root", "data")
     assert str(Path("data/mnist", name)) in line
     assert "fetch it again" in line
 
@@ -655,13 +646,13 @@ def test_an_unreadable_image_in_a_folder_is_named(capsys: pytest.CaptureFixture[
     broken = photos / "cat" / "broken.png"
     broken.write_bytes(b"no picture")
     words = [*TRAIN, "--env", "glimpse/Images-v0", "--images", photos]
-    assert f"{broken} must be a readable image" in _refused(capsys, *words)
+    assert f"{broken} must be a readable image" in refused_line(capsys, *words)
     whole = (photos / "cat" / "01.png").read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
-    assert f"{broken} must be a readable image" in _refused(capsys, *words)
+    assert f"{broken} must be a readable image" in refused_line(capsys, *words)
     broken.unlink()
     odd = _picture(photos / "dog" / "odd.png", (5, 5))
-    assert f"{odd} must be as large as" in _refused(capsys, *words)
+    assert f"{odd} must be as large as" in refused_line(capsys, *words)
 
 
 def test_an_image_cut_off_is_named_by_predict(
@@ -669,22 +660,22 @@ def test_an_image_cut_off_is_named_by_predict(
 ) -> None:
     image = _picture(Path("photo.png"), (40, 40))
     image.write_bytes(image.read_bytes()[:300])
-    assert "photo.png must be a readable image" in _refused(capsys, "predict", trained, image)
+    assert "photo.png must be a readable image" in refused_line(capsys, "predict", trained, image)
 
 
 def test_an_image_set_too_large_for_its_canvas(capsys: pytest.CaptureFixture[str]) -> None:
     _picture(Path("photos/cat/1.png"), (80, 90))
     words = [*TRAIN, "--images", "photos", "--canvas", "translated-60"]
-    assert "`canvas` must hold images of 80x90, got 60x60" in _refused(capsys, *words)
+    assert "`canvas` must hold images of 80x90, got 60x60" in refused_line(capsys, *words)
 
 
 def test_images_that_have_moved_away(capsys: pytest.CaptureFixture[str]) -> None:
     photos = _photos(Path("photos"))
     words = ["--env", "glimpse/Images-v0", "--images", photos, "--run", "mine"]
-    assert _glimpse(capsys, *TRAIN, *words).code == 0
+    assert type_in(capsys, *TRAIN, *words).code == 0
     photos.rename("elsewhere")
-    assert "got 'photos'" in _refused(capsys, "evaluate", "mine")
-    assert "got 'photos'" in _refused(capsys, "train", "--resume", "mine")
+    assert "got 'photos'" in refused_line(capsys, "evaluate", "mine")
+    assert "got 'photos'" in refused_line(capsys, "train", "--resume", "mine")
 
 
 # Damaged runs.
@@ -710,7 +701,7 @@ def test_a_missing_file_of_a_run_is_named(
     name: str, command: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / name).unlink()
-    line = _refused(capsys, *_use(command, run))
+    line = refused_line(capsys, *_use(command, run))
     assert str(run) in line
     assert name in line
 
@@ -725,7 +716,7 @@ def test_a_damaged_file_of_a_run_is_named(
     half = content + b"seed: [1, " if name == "config.yaml" else content[: len(content) // 2]
     damages = {"empty": b"", "other": b"other", "half": half, "bytes": bytes(range(128, 256))}
     (run / name).write_bytes(damages[damage])
-    line = _refused(capsys, *_use(command, run))
+    line = refused_line(capsys, *_use(command, run))
     assert str(run / name) in line
 
 
@@ -747,16 +738,16 @@ def test_a_checkpoint_of_another_program_is_refused(
     foreign: dict[str, object], run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save(foreign, run / "checkpoint.pt")
-    assert "checkpoint" in _refused(capsys, "train", "--resume", run)
+    assert "checkpoint" in refused_line(capsys, "train", "--resume", run)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "checkpoint.pt"])
 def test_a_file_of_another_run_is_refused(
     name: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _glimpse(capsys, *TRAIN, "--hidden", "8", "--run", "narrow").code == 0
+    assert type_in(capsys, *TRAIN, "--hidden", "8", "--run", "narrow").code == 0
     shutil.copy(Path("narrow") / name, run / name)
-    assert name.split(".")[0] in _refused(capsys, "train", "--resume", run)
+    assert name.split(".")[0] in refused_line(capsys, "train", "--resume", run)
 
 
 @pytest.mark.plain
@@ -770,7 +761,7 @@ def test_a_config_that_was_edited_into_nonsense_earns_one_line(
 ) -> None:
     with (run / "config.yaml").open("a") as file:
         file.write(line + "\n")
-    assert line.split(":")[0] in _refused(capsys, *_use(command, run))
+    assert line.split(":")[0] in refused_line(capsys, *_use(command, run))
 
 
 @pytest.mark.plain
@@ -780,7 +771,7 @@ def test_run_options_that_were_edited_into_nonsense_earn_one_line(
 ) -> None:
     with (run / "config.yaml").open("a") as file:
         file.write(line + "\n")
-    assert line.split(":")[0] in _refused(capsys, "train", "--resume", run)
+    assert line.split(":")[0] in refused_line(capsys, "train", "--resume", run)
 
 
 @pytest.mark.plain
@@ -791,7 +782,7 @@ def test_a_config_that_does_not_fit_the_agent_earns_one_line(
 ) -> None:
     with (run / "config.yaml").open("a") as file:
         file.write(line + "\n")
-    _refused(capsys, *_use(command, run))
+    refused_line(capsys, *_use(command, run))
 
 
 @pytest.mark.parametrize(
@@ -810,5 +801,5 @@ def test_a_config_that_does_not_fit_is_refused_in_words(
     agent: str, text: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("other.yaml").write_text(text, errors="surrogateescape")
-    line = _refused(capsys, "train", agent, *TINY, "--config", "other.yaml")
+    line = refused_line(capsys, "train", agent, *TINY, "--config", "other.yaml")
     assert re.search(message, line)

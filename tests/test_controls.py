@@ -56,14 +56,14 @@ def _looks(kind: type[Any], steps: int, first: str) -> Tensor:
     trails = []
     for _ in range(steps):
         learner.step()
-        trails.append(batch.trail)
+        trails.append(learner.batch.trail)
     return torch.cat(trails)
 
 
 def test_uniform_looks_anywhere_in_training_and_in_evaluation() -> None:
     config, batch = UniformConfig(**SIZES), _batch("agent", rows=40)
     agent = Agent.for_batch(config, batch)
-    agent.errors(batch, "test")
+    agent.survey(batch, "test")
     for looks, count in ((_looks(UniformConfig, 20, "agent"), 1600), (batch.trail, 160)):
         places = looks.flatten(0, 1)
         assert len(places) == count
@@ -88,9 +88,9 @@ def test_centre_looks_at_the_centre_after_a_random_first_glimpse() -> None:
 def test_untrained_looks_near_its_mean() -> None:
     config, batch = UntrainedConfig(**SIZES, std=0.05), _batch(rows=40)
     agent = Agent.for_batch(config, batch)
-    agent.errors(batch, "test")
+    agent.survey(batch, "test")
     means = batch.trail[:, 1:]
-    agent.errors(batch, "test", sampled=True)
+    agent.survey(batch, "test", sampled=True)
     off = (batch.trail[:, 1:] - means).flatten()
     assert 0.02 < off[:80].std() < 0.1  # the first choice: what is seen after it differs
     assert not torch.equal(batch.trail[:, 1:], means)
@@ -114,6 +114,11 @@ def test_the_loss_is_the_answers_alone(early: float) -> None:
 def test_a_deviation_that_is_none_is_refused(std: float) -> None:
     with pytest.raises(ValueError, match=f"`std` must be finite and at least 1e-06, got {std}: "):
         UntrainedConfig(std=std)
+
+
+@every_control
+def test_a_control_does_not_learn_where_to_look(kind: type[Any]) -> None:
+    assert not kind().learns_where
 
 
 @every_control

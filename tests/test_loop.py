@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
-from glimpse.loop import Callback, Learner, Progress, every, train
+from glimpse import loop
+from glimpse.loop import Callback, Learner, Metrics, Progress, Spent, every, train
 
 
 class Counter:
@@ -49,8 +52,20 @@ def test_the_loop_counts() -> None:
     assert recorder.steps == [1, 2, 3, 4]
     assert [told.metrics for told in recorder.told] == [{"taken": float(n)} for n in (1, 2, 3, 4)]
     assert all(told.learner is learner and told.steps == 4 for told in recorder.told)
-    assert progress == Progress(learner, 4, 4, {"taken": 4.0})
+    assert progress == Progress(learner, 4, 4, {"taken": 4.0}, progress.spent)
     assert progress is recorder.told[-1]
+
+
+def test_numbers_that_are_tensors_are_passed_on_as_they_are() -> None:
+    class Unread(Counter):
+        """A learner whose number must not be waited for: a loop has no use for it."""
+
+        def step(self) -> Metrics:
+            return {"loss": torch.empty((), device="meta")}  # which nobody can read
+
+    recorder = Recorder()
+    train(Unread(), 3, [recorder])
+    assert all(isinstance(told.metrics["loss"], torch.Tensor) for told in recorder.told)
 
 
 def test_callbacks_are_told_after_the_step_in_their_order() -> None:
@@ -126,6 +141,36 @@ def test_progress_is_frozen_and_the_counter_is_a_learner() -> None:
         progress.step = 5  # type: ignore[misc]
     assert isinstance(progress.learner, Learner)
     assert not isinstance(object(), Learner)
+
+
+def test_what_a_run_takes_is_counted_on_from_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a clock that a step moves on by 2 seconds, 3 of the processor, and a callback by 1."""
+    wall, processor = [100.0], [40.0]
+    clock = SimpleNamespace(perf_counter=lambda: wall[0], process_time=lambda: processor[0])
+    monkeypatch.setattr(loop, "time", clock)
+
+    class Slow(Counter):
+        def step(self) -> Metrics:
+            wall[0] += 2
+            processor[0] += 3
+            return super().step()
+
+    def linger(progress: Progress) -> None:
+        wall[0] += 1
+
+    recorder = Recorder()
+    progress = train(Slow(), 3, [recorder, linger])
+    assert [told.spent for told in recorder.told] == [
+        Spent(2.0, 3.0),
+        Spent(5.0, 6.0),
+        Spent(8.0, 9.0),
+    ]
+    wall[0] += 1000
+    progress = train(Slow(), 5, [recorder, linger], start=3, spent=progress.spent)
+    assert [told.spent for told in recorder.told[3:]] == [Spent(10, 12), Spent(13, 15)]
+    assert progress.spent == Spent(13, 15)
+    assert train(Slow(), 5, start=5, spent=progress.spent).spent == progress.spent
+    assert train(Slow(), 0).spent == Spent(0, 0)
 
 
 def test_an_error_of_the_learner_or_of_a_callback_comes_through() -> None:

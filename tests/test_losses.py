@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from glimpse.agents.losses import answer_loss, baseline_loss, policy_loss, returns_to_go
+from glimpse.agents.losses import (
+    answer_loss,
+    baseline_loss,
+    leave_one_out,
+    policy_loss,
+    returns_to_go,
+)
 from glimpse.agents.policies import GaussianPolicy
 
 
@@ -40,6 +46,60 @@ def test_the_reward_of_a_glimpse_nobody_chose_follows_no_action() -> None:
     other = torch.tensor([[-7.0, 1.0, 1.0]])
     assert torch.equal(returns_to_go(reward, 2), returns_to_go(other, 2))
     assert not torch.equal(returns_to_go(reward, 3), returns_to_go(other, 3))
+
+
+# The other copies as a baseline
+
+every_grouping = pytest.mark.parametrize(
+    ("images", "copies", "actions"), [(1, 2, 1), (3, 2, 4), (4, 5, 3)]
+)
+
+
+@every_grouping
+def test_the_baseline_is_the_mean_of_the_other_copies(
+    images: int, copies: int, actions: int
+) -> None:
+    returns = _random(images * copies, actions)
+    got = leave_one_out(returns, copies)
+    assert got.shape == returns.shape
+    for row in range(images * copies):
+        first = row - row % copies
+        others = [k for k in range(first, first + copies) if k != row]
+        for a in range(actions):
+            wanted = sum(returns[k, a].item() for k in others) / (copies - 1)
+            assert got[row, a].item() == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+
+
+def test_the_baseline_of_copies_by_hand() -> None:
+    returns = torch.tensor([[1.0, 0.0], [2.0, 0.0], [6.0, 3.0], [0.0, 8.0], [0.0, 4.0], [4.0, 0.0]])
+    wanted = [[4.0, 1.5], [3.5, 1.5], [1.5, 0.0], [2.0, 2.0], [2.0, 4.0], [0.0, 6.0]]
+    assert leave_one_out(returns, 3).tolist() == wanted
+    assert leave_one_out(returns[:2], 2).tolist() == [[2.0, 0.0], [1.0, 0.0]]
+
+
+@every_grouping
+def test_no_copy_s_own_return_is_in_its_baseline(images: int, copies: int, actions: int) -> None:
+    returns = _random(images * copies, actions)
+    before = leave_one_out(returns, copies)
+    for row in range(images * copies):
+        perturbed = returns.clone()
+        perturbed[row] += 1
+        moved = leave_one_out(perturbed, copies) - before
+        first = row - row % copies
+        wanted = torch.zeros_like(moved)
+        wanted[first : first + copies] = 1 / (copies - 1)
+        wanted[row] = 0
+        torch.testing.assert_close(moved, wanted, rtol=0, atol=1e-12)
+
+
+@every_grouping
+def test_an_image_s_advantages_sum_to_zero(images: int, copies: int, actions: int) -> None:
+    returns = _random(images * copies, actions)
+    advantage = returns - leave_one_out(returns, copies)
+    total = advantage.view(images, copies, actions).sum(dim=1)
+    torch.testing.assert_close(total, torch.zeros_like(total), rtol=0, atol=1e-12)
+    alike = torch.full((images * copies, actions), 0.7, dtype=torch.float64)
+    torch.testing.assert_close(leave_one_out(alike, copies), alike)
 
 
 # Terms by hand
@@ -127,12 +187,17 @@ DRAWS = 200_000
 
 
 def _estimates(
-    mean: Tensor, drawn: Tensor, judged: Tensor, reward: Tensor, std: float, value: float
+    mean: Tensor,
+    drawn: Tensor,
+    judged: Tensor,
+    reward: Tensor,
+    std: float,
+    value: float | Tensor,
 ) -> Tensor:
     """Return one estimate of the gradient of the expected return per draw: (DRAWS, 2)."""
     leaf = mean.double().expand(DRAWS, 1, 2).clone().requires_grad_()
     log_prob = GaussianPolicy(std).log_prob(judged.double()[:, None], leaf)
-    baseline = torch.full((DRAWS, 1), value, dtype=torch.float64)
+    baseline = torch.zeros(DRAWS, 1, dtype=torch.float64) + value
     policy_loss(log_prob, reward[:, None], baseline).backward()
     assert leaf.grad is not None
     return -DRAWS * leaf.grad[:, 0]
@@ -140,7 +205,7 @@ def _estimates(
 
 def _errors(estimates: Tensor, exact: Tensor) -> Tensor:
     """Return how many standard errors their mean is off."""
-    standard_error = estimates.std(dim=0) / math.sqrt(DRAWS)
+    standard_error = estimates.std(dim=0) / math.sqrt(len(estimates))
     return (estimates.mean(dim=0) - exact).abs() / standard_error
 
 
@@ -156,6 +221,25 @@ def test_the_gradient_is_unbiased_whatever_the_baseline(value: float) -> None:
     assert _errors(estimates, exact).max() < 4
     assert (estimates.std(dim=0) / math.sqrt(DRAWS)).max() < 0.1 * exact.abs().max()
     assert _errors(estimates, -exact).max() > 20  # the sign matters, and is seen
+
+
+def test_the_gradient_is_unbiased_with_the_other_copies_as_baseline() -> None:
+    """With the mean of all M copies, its own included, it is (M - 1)/M of what it should be."""
+    std, mean, goal = 0.3, torch.tensor([0.2, -0.4]), torch.tensor([0.5, 0.1])
+    noise = torch.Generator().manual_seed(0)
+    drawn = GaussianPolicy(std).sample(mean.expand(DRAWS, 2), noise)
+    reward = 5 - (drawn.double() - goal).square().sum(dim=1)
+    exact, copies = -2 * (mean - goal).double(), 4
+    every = reward.view(-1, copies).mean(dim=1).repeat_interleave(copies)[:, None]
+    others = leave_one_out(reward[:, None], copies)
+    none, own, left_out = (
+        _estimates(mean, drawn, drawn, reward, std, value).view(-1, copies, 2).mean(dim=1)
+        for value in (0.0, every, others)  # copies depend on one another, images do not
+    )
+    assert _errors(left_out, exact).max() < 4
+    assert _errors(own, exact).max() > 20
+    assert _errors(own, exact * (copies - 1) / copies).max() < 4
+    assert left_out.std(dim=0).max() < none.std(dim=0).max() / 4
 
 
 def test_a_baseline_makes_the_estimates_quieter() -> None:

@@ -125,6 +125,20 @@ def test_what_lies_beyond_the_border_is_not_clipped() -> None:
     assert not torch.equal(policy.log_prob(drawn, mean), policy.log_prob(at_border, mean))
 
 
+def test_a_deviation_that_changes_is_read_anew() -> None:
+    """As a tensor it may be annealed between calls."""
+    std, mean = torch.full((), 0.5), _means(20)
+    changing = GaussianPolicy(std)
+    location = changing.sample(mean, _noise())
+    for value in (0.5, 0.1, 2.0):
+        std.fill_(value)
+        fixed = GaussianPolicy(value)
+        torch.testing.assert_close(changing.sample(mean, _noise()), fixed.sample(mean, _noise()))
+        got, wanted = (policy.log_prob(location, mean) for policy in (changing, fixed))
+        torch.testing.assert_close(got, wanted)
+    assert isinstance(changing, Policy)
+
+
 def test_the_best_of_the_gaussian_is_its_mean() -> None:
     mean = _means(20)
     assert torch.equal(GaussianPolicy(0.3).best(mean, _noise()), mean)

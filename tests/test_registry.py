@@ -146,7 +146,8 @@ def test_an_agent_that_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
 
 def _unfit(run: RunFolder) -> str:
     path = re.escape(str(run.path / "weights.safetensors"))
-    return rf"^{path} must fit agent\.json, got other weights \(.+\): restore both files$"
+    mend = "restore both files, or give the glimpse_network it was trained with"
+    return rf"^{path} must fit agent\.json, got other weights \(.+\): {mend}$"
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:

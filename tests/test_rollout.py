@@ -47,10 +47,13 @@ def _sampler(seed: int = 0) -> Callable[[Tensor], Tensor]:
 
 
 def _play(
-    batch: GlimpseBatch, model: RecurrentAttention, choose: Callable[[Tensor], Tensor]
+    batch: GlimpseBatch,
+    model: RecurrentAttention,
+    choose: Callable[[Tensor], Tensor],
+    **options: Any,
 ) -> Rollout:
-    observation, info = batch.reset(seed=3)
-    return roll_out(model, batch, observation, info["target"], choose)
+    observation, _ = batch.reset(seed=3)
+    return roll_out(model, batch, observation, choose, **options)
 
 
 # Counts
@@ -150,6 +153,30 @@ def test_a_batch_that_judges_is_refused() -> None:
         _play(_batch(predict="flat"), _model(), _sampler())
 
 
+# Fewer glimpses
+
+
+@every_first
+@every_core
+@pytest.mark.parametrize("glimpses", [1, 2, 3, 4])
+def test_fewer_glimpses_are_the_beginning_of_all(first: str, core: str, glimpses: int) -> None:
+    batch, model = _batch(first), _model(core)
+    whole = _play(batch, model, _sampler())
+    trail = batch.trail
+    part = _play(batch, model, _sampler(), glimpses=glimpses)
+    actions = glimpses if first == "agent" else glimpses - 1
+    assert part.log_probs.shape == (ROWS, glimpses, CLASSES)
+    assert part.actions.shape == part.means.shape == (ROWS, actions, 2)
+    assert part.values.shape == (ROWS, actions)
+    assert torch.equal(part.actions, whole.actions[:, :actions])
+    assert torch.equal(part.target, whole.target)
+    for name in ("log_probs", "means", "values"):
+        got, wanted = getattr(part, name), getattr(whole, name)[:, : getattr(part, name).shape[1]]
+        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+    assert torch.equal(batch.trail[:, :glimpses], trail[:, :glimpses])
+    assert bool(batch.trail[:, glimpses:].isnan().all())
+
+
 # Gradients
 
 
@@ -166,6 +193,19 @@ def _reached(model: RecurrentAttention, loss: Tensor) -> set[str]:
     assert set(reached) == PARTS
     assert all(len(touched) == 1 for touched in reached.values()), reached
     return {part for part, touched in reached.items() if touched == {True}}
+
+
+def _gradients(model: RecurrentAttention, loss: Tensor) -> dict[str, Tensor]:
+    """Return the gradient of every weight; zero where the loss does not reach it."""
+    names = [name for name, _ in model.named_parameters()]
+    gradients = torch.autograd.grad(
+        loss,
+        list(model.parameters()),
+        allow_unused=True,
+        materialize_grads=True,
+        retain_graph=True,
+    )
+    return dict(zip(names, gradients, strict=True))
 
 
 def _losses(rollout: Rollout) -> dict[str, Tensor]:
@@ -200,6 +240,57 @@ def test_each_loss_reaches_its_parts_only(first: str, core: str, precision: str)
     assert _reached(model, losses["policy"]) == {"locator"}
     assert _reached(model, losses["baseline"]) == {"baseline"}
     assert _reached(model, torch.stack(list(losses.values())).sum()) == PARTS
+
+
+@every_first
+@every_core
+@pytest.mark.parametrize("joint", [0.0, 0.25, 1.0, 3.0])
+def test_what_reinforce_teaches_the_rest_has_the_weight_joint(
+    first: str, core: str, joint: float
+) -> None:
+    """Against a loop in which no gradient is cut: the heads get theirs, the rest `joint` of it."""
+    batch, model = _batch(first), _model(core)
+    rollout = _play(batch, model, _sampler(), joint=joint)
+    observation, _ = batch.reset(seed=3)
+    state, hidden = model.initial(observation), []
+    for action in rollout.actions.unbind(dim=1):
+        state = model(observation, state)
+        hidden.append(state[0])
+        observation = batch.step(action)[0]
+    seen = torch.stack(hidden, dim=1)
+    values, means = model.baseline(seen)[..., 0], model.locator(seen)
+    whole = _losses(rollout._replace(means=means, values=values))
+    parts = _losses(rollout)
+    heads = {"policy": "locator", "baseline": "baseline"}
+    for name, head in heads.items():
+        reached = {"glimpse", "core", "context", head} if joint else {head}
+        assert _reached(model, parts[name]) == reached
+        got, wanted = (_gradients(model, losses[name]) for losses in (parts, whole))
+        for weight, gradient in wanted.items():
+            factor = 1.0 if weight.startswith(head) else joint
+            torch.testing.assert_close(
+                got[weight], factor * gradient, rtol=1e-4, atol=1e-5, msg=lambda m, w=weight: w + m
+            )
+
+
+@every_core
+def test_joint_changes_gradients_only(core: str) -> None:
+    rollouts = [
+        _play(_batch(), _model(core), _sampler(), joint=joint) for joint in (0.0, 0.3, 1.0, 7.0)
+    ]
+    for rollout in rollouts[1:]:
+        for got, wanted in zip(rollout, rollouts[0], strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_joint_lets_nothing_through_to_what_the_answers_are_taught() -> None:
+    gradients = [
+        _gradients(model, _losses(_play(_batch(), model, _sampler(), joint=joint))["answer"])
+        for joint in (0.0, 2.0)
+        for model in [_model()]
+    ]
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient)
 
 
 def test_no_gradient_passes_through_a_location_that_is_the_mean_itself() -> None:
