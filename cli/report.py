@@ -27,7 +27,8 @@ def print_evaluation(agent: Agent, evaluation: Evaluation, split: str) -> None:
 
 def print_diagnosis(agent: Agent, diagnosis: Diagnosis) -> None:
     """Print where the glimpses lay, and what is wrong with that if an agent was to learn it."""
-    print("  ".join(f"{name} {value:.3g}" for name, value in diagnosis.metrics().items()))
+    if diagnosis.chosen:
+        print("  ".join(f"{name} {value:.3g}" for name, value in diagnosis.metrics().items()))
     if agent.config.learns_where:
         for warning in diagnosis.warnings():
             Console(stderr=True, style="yellow", soft_wrap=True).print(f"warning: {warning}")

@@ -63,10 +63,9 @@ def run(options: Namespace) -> int:
         return Job(cell, seed, options.budget, folder, device, options.data_root)
 
     def measured(cell: Cell) -> list[dict[str, Any]]:  # by earlier commands too
-        names = (path.name for path in place.glob(f"{cell.name}-seed-*"))
-        seeds = sorted(
-            int(found[1]) for name in names if (found := re.search(r"-seed-(\d+)$", name))
-        )
+        start = f"{cell.name.split('/')[1]}-seed-"
+        ends = (path.name.removeprefix(start) for path in place.glob(f"{cell.name}-seed-*"))
+        seeds = sorted(int(end) for end in ends if re.fullmatch("0|[1-9][0-9]*", end))
         results = (job(cell, seed).result() for seed in seeds)
         return [result for result in results if result is not None]
 

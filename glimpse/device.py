@@ -15,7 +15,7 @@ def find_device(name: str) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         name = "cuda" if count else "cpu"
-    found = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
+    found = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]*))?", name)
     if found is None or (name != "cpu" and int(found[1] or 0) >= count):
         numbers = "".join(f", cuda:{number}" for number in range(count))
         known = f"auto, cpu, cuda{numbers}" if count else "auto or cpu (no CUDA here)"
