@@ -13,6 +13,8 @@ def test_auto_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> Non
     assert find_device("cuda:1") == torch.device("cuda:1")
     with pytest.raises(ValueError, match="must be auto, cpu, cuda, cuda:0, cuda:1, got 'cuda:2'"):
         find_device("cuda:2")
+    with pytest.raises(ValueError, match="got 'cuda:01'"):
+        find_device("cuda:01")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert find_device("auto") == torch.device("cpu")
 

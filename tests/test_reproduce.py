@@ -104,7 +104,14 @@ def test_what_is_no_run_of_a_seed_is_passed_over(capsys: pytest.CaptureFixture[s
     _reproduced(capsys, "28x28/ram-2")
     text = TABLE.read_text()
     run = PLACE / "28x28/ram-2-seed-0"
-    for name in ("ram-2-seed-0-old", "ram-2-seed-", "ram-2-seed-x", "ram-2", "old-ram-2-seed-1"):
+    for name in (
+        "ram-2-seed-0-old",
+        "ram-2-seed-00",
+        "ram-2-seed-",
+        "ram-2-seed-x",
+        "ram-2",
+        "old-ram-2-seed-1",
+    ):
         other = shutil.copytree(run, PLACE / "28x28" / name)
         (other / "config.yaml").write_text("steps: 3\n")
     (PLACE / "28x28/ram-2-seed-4").mkdir()  # nothing was trained in it yet
