@@ -96,7 +96,7 @@ class EpisodeLearner:
         self._seeds = torch.zeros_like(self._number)
         self._indices = torch.zeros(config.batch, dtype=torch.int64, device=batch.device)
         self._names: list[str] = []
-        self._improve: Recorded | None = None  # for episodes of so many glimpses:
+        self._improve: Recorded | None = None  # the step, for episodes of `_glimpses`
         self._glimpses = 0
 
     def step(self) -> dict[str, Tensor]:
@@ -117,7 +117,6 @@ class EpisodeLearner:
         if self._improve is None or self._glimpses != glimpses:
             improve = partial(self._play_and_improve, glimpses)
             self._improve, self._glimpses = Recorded(improve, device, self._noise), glimpses
-        self.model.train()
         values = self._improve()
         look = self._step % _CHECK_EVERY == 0 or self._step + 1 == config.steps
         if look and not bool(values.isfinite().all()):
