@@ -119,6 +119,8 @@ class Agent:
                 hidden=config.hidden,
                 glimpse_network=glimpse_network,
                 features=config.features,
+                locator=config.make_locator,
+                baseline=config.make_baseline,
             )
         return cls(config, eye, channels, classes, model.to(device))
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -17,6 +17,7 @@ from glimpse.randomness import derive_seed
 from glimpse.recorded import Recorded
 from glimpse.tasks import classification
 
+from .draws import Draws
 from .policies import Policy
 from .rollout import Rollout, roll_out
 from .training import TrainingConfig
@@ -67,8 +68,7 @@ class EpisodeLearner:
                 f"the environment must have {config.batch * config.copies} rows and "
                 f"copies={config.copies}, got {batch.rows} and {batch.copies}: build it so"
             )
-        if len(batch.images.splits.get("train", ())) == 0:
-            raise ValueError("the images must have a training split, got none: name one in splits")
+        self._draws = Draws(batch.images, config.batch, config.seed)
         self._task = classification(batch.task)
         # Its own episodes: whoever looks through `batch` in between would disturb a record.
         self.config, self.batch, self.model = config, batch.twin(), model
@@ -90,7 +90,6 @@ class EpisodeLearner:
         )
         self._noise = torch.Generator(batch.device)
         self._step = 0
-        self._order: tuple[int, Tensor] | None = None  # of the images, in this epoch
         # What a record of the step reads anew each time.
         self._number = torch.arange(batch.rows, device=batch.device)
         self._seeds = torch.zeros_like(self._number)
@@ -106,10 +105,9 @@ class EpisodeLearner:
             ValueError: The loss is no number any more; that is looked for every 100 steps.
         """
         config, device = self.config, self.batch.device
-        seed = derive_seed(config.seed, self._step)
         self._noise.manual_seed(derive_seed(config.seed, self._step, 1))
-        torch.add(self._number, seed, out=self._seeds)
-        self._indices.copy_(self._next_images())
+        torch.add(self._number, self._draws.first_seed(self._step), out=self._seeds)
+        self._indices.copy_(self._draws.images(self._step))
         self._anneal(self._step)
         for group, relative in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"].fill_(relative * config.learning_rate * config.schedule(self._step))
@@ -193,23 +191,6 @@ class EpisodeLearner:
             group["lr"] = torch.zeros((), device=self.batch.device)
             group["capturable"] = self.batch.device.type == "cuda"
         self._improve = None  # a record knows the optimiser's former tensors
-
-    def _next_images(self) -> Int64[Tensor, "G"]:
-        """Return the images of this step: the training split in a new order every epoch.
-
-        What is left over when no batch can be filled any more is passed over in that epoch. A batch
-        larger than the split takes it all, as often as it fits and once more in part.
-        """
-        pool, size = self.batch.images.splits["train"], self.config.batch
-        if size >= len(pool):
-            wanted = torch.arange(size, device=pool.device) % len(pool)
-            return pool[wanted]
-        epoch, number = divmod(self._step, len(pool) // size)
-        if self._order is None or self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(derive_seed(self.config.seed, epoch, 2))
-            order = torch.randperm(len(pool), generator=generator).to(pool.device)
-            self._order = (epoch, pool[order])
-        return self._order[1][number * size : (number + 1) * size]
 
 
 def _among(weight: Tensor, weights: Sequence[Tensor]) -> bool:

@@ -23,18 +23,14 @@ from .learner import EpisodeLearner, Losses
 from .losses import answer_loss, baseline_loss, leave_one_out, policy_loss, returns_to_go
 from .policies import GaussianPolicy
 from .rollout import Rollout
-from .training import TrainingConfig
+from .training import GaussianConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReinforceConfig(TrainingConfig):
-    """The options of REINFORCE; those of `TrainingConfig` and these.
+class ReinforceConfig(GaussianConfig):
+    """The options of REINFORCE; those of `GaussianConfig` and these.
 
     Attributes:
-        std: Standard deviation of the locations tried, in units of actions.
-        last_std: That of the last step, to which it changes evenly; None: it stays.
-        reward: What a glimpse earns: `gain` in the right class's log-probability, or `correct`, 1
-            for a right last answer.
         baseline: What returns are compared with: `learned`, what a linear layer expects of the
             hidden state, or `others`, the mean return of the other copies of the same image.
         joint: Weight with which the gradients of REINFORCE and of the baseline reach core and
@@ -42,9 +38,6 @@ class ReinforceConfig(TrainingConfig):
         locator_rate: The learning rate of the location head relative to that of the rest.
     """
 
-    std: float = 0.15
-    last_std: float | None = 0.05
-    reward: Literal["gain", "correct"] = "gain"
     baseline: Literal["learned", "others"] = "learned"
     joint: float = 0.1
     locator_rate: float = 1.0
@@ -52,30 +45,13 @@ class ReinforceConfig(TrainingConfig):
     def __post_init__(self) -> None:
         """Refuse options that cannot be meant."""
         super().__post_init__()
-        check_at_least(1e-6, std=self.std, last_std=self.std_at(self.steps))
         check_at_least(0, joint=self.joint, locator_rate=self.locator_rate)
-        check_name("reward", self.reward, REWARDS)
         check_name("baseline", self.baseline, ("learned", "others"))
         if self.baseline == "others" and self.copies < 2:
             raise ValueError(
                 f"`copies` must be at least 2 with baseline 'others', got {self.copies}: an image "
                 "seen once has no others to compare with"
             )
-
-    @property
-    def learns_where(self) -> bool:
-        """It is."""
-        return True
-
-    @property
-    def policy(self) -> GaussianPolicy:
-        """Look near the mean that the location head says, as at the end of training."""
-        return GaussianPolicy(self.std_at(self.steps))
-
-    def std_at(self, step: int) -> float:
-        """Return the standard deviation at a step."""
-        last = self.std if self.last_std is None else self.last_std
-        return self.std + (last - self.std) * min(step / self.steps, 1.0)
 
 
 def reinforce(

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from math import cos, pi
 from typing import Literal
 
-from glimpse.checks import check_at_least, check_count, check_name
-from glimpse.networks import CORES
-from glimpse.precision import PRECISIONS
+from torch import nn
 
-from .policies import Policy
+from glimpse.checks import check_at_least, check_count, check_name
+from glimpse.networks import CORES, LocationHead, baseline_head
+from glimpse.precision import PRECISIONS
+from glimpse.rewards import REWARDS
+
+from .policies import GaussianPolicy, Policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,14 @@ class TrainingConfig(ABC):
     def policy(self) -> Policy:
         """How locations are chosen."""
 
+    def make_locator(self, hidden: int) -> nn.Module:
+        """Return what says where to look next, from a hidden state of this width."""
+        return LocationHead(hidden)
+
+    def make_baseline(self, hidden: int) -> nn.Module:
+        """Return what says what to expect, from a hidden state of this width."""
+        return baseline_head(hidden)
+
     def schedule(self, step: int) -> float:
         """Return the learning rate of a step, from 0, as a share of the highest."""
         if step < self.warm_up:
@@ -104,3 +115,40 @@ class TrainingConfig(ABC):
         if step >= self.curriculum or glimpses <= 2:
             return glimpses
         return 2 + (glimpses - 1) * step // self.curriculum
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianConfig(TrainingConfig):
+    """What agents have in common that learn where to look by looking near a mean.
+
+    Attributes:
+        std: Standard deviation of the locations tried, in units of actions.
+        last_std: That of the last step, to which it changes evenly; None: it stays.
+        reward: What a glimpse earns: `gain` in the right class's log-probability, or `correct`, 1
+            for a right last answer.
+    """
+
+    std: float = 0.15
+    last_std: float | None = 0.05
+    reward: Literal["gain", "correct"] = "gain"
+
+    def __post_init__(self) -> None:
+        """Refuse options that cannot be meant."""
+        super().__post_init__()
+        check_at_least(1e-6, std=self.std, last_std=self.std_at(self.steps))
+        check_name("reward", self.reward, REWARDS)
+
+    @property
+    def learns_where(self) -> bool:
+        """It is."""
+        return True
+
+    @property
+    def policy(self) -> GaussianPolicy:
+        """Look near the mean that the location head says, as at the end of training."""
+        return GaussianPolicy(self.std_at(self.steps))
+
+    def std_at(self, step: int) -> float:
+        """Return the standard deviation at a step."""
+        last = self.std if self.last_std is None else self.last_std
+        return self.std + (last - self.std) * min(step / self.steps, 1.0)

@@ -8,7 +8,7 @@ Source: V. Mnih et al., "Recurrent Models of Visual Attention", NeurIPS 2014, se
 for what and where, 256 for the glimpse's features and for the core.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -96,6 +96,11 @@ class LocationHead(nn.Module):
         return torch.tanh(self.mean(hidden))
 
 
+def baseline_head(hidden: int) -> nn.Module:
+    """Return what says what to expect: one linear layer."""
+    return nn.Linear(hidden, 1)
+
+
 class RecurrentAttention(nn.Module):
     """Look, remember, and say what was seen and where to look next.
 
@@ -109,6 +114,8 @@ class RecurrentAttention(nn.Module):
         glimpse_network: What turns glimpse and location into `features` numbers; by default
             `GlimpseNetwork`.
         features: How many those are.
+        locator: Makes what says where to look next, (…, D) to (…, 2), from D.
+        baseline: Makes what says what to expect, (…, D) to (…, 1), from D.
     """
 
     def __init__(
@@ -121,6 +128,8 @@ class RecurrentAttention(nn.Module):
         hidden: int = 256,
         glimpse_network: nn.Module | None = None,
         features: int = 256,
+        locator: Callable[[int], nn.Module] = LocationHead,
+        baseline: Callable[[int], nn.Module] = baseline_head,
     ) -> None:
         super().__init__()
         check_name("core", core, CORES)
@@ -128,8 +137,8 @@ class RecurrentAttention(nn.Module):
         self.context = nn.Linear(shape[1] * context**2, hidden) if context else None
         self.glimpse = glimpse_network or GlimpseNetwork(shape, features=features)
         self.core = CORES[core](features, hidden)
-        self.locator = LocationHead(hidden)
-        self.baseline = nn.Linear(hidden, 1)
+        self.locator = locator(hidden)
+        self.baseline = baseline(hidden)
         self.classifier = nn.Linear(hidden, classes)
 
     def initial(self, observation: Mapping[str, Tensor]) -> State:
