@@ -15,12 +15,12 @@ from .learner import EpisodeLearner, Losses
 from .losses import answer_loss
 from .policies import CentrePolicy, GaussianPolicy, UniformPolicy
 from .rollout import Rollout
-from .training import TrainingConfig
+from .training import EpisodeConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniformConfig(TrainingConfig):
-    """The options of the policy that looks anywhere: those of `TrainingConfig`."""
+class UniformConfig(EpisodeConfig):
+    """The options of the policy that looks anywhere: those of `EpisodeConfig`."""
 
     @property
     def policy(self) -> UniformPolicy:
@@ -29,8 +29,8 @@ class UniformConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CentreConfig(TrainingConfig):
-    """The options of the policy that looks at the centre: those of `TrainingConfig`."""
+class CentreConfig(EpisodeConfig):
+    """The options of the policy that looks at the centre: those of `EpisodeConfig`."""
 
     @property
     def policy(self) -> CentrePolicy:
@@ -39,10 +39,10 @@ class CentreConfig(TrainingConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UntrainedConfig(TrainingConfig):
+class UntrainedConfig(EpisodeConfig):
     """The options of the policy whose location head is never taught.
 
-    Those of `TrainingConfig` and this.
+    Those of `EpisodeConfig` and this.
 
     Attributes:
         std: Standard deviation of the locations, in units of actions.
@@ -62,7 +62,7 @@ class UntrainedConfig(TrainingConfig):
 
 
 def control(
-    config: TrainingConfig, batch: GlimpseBatch, model: RecurrentAttention
+    config: EpisodeConfig, batch: GlimpseBatch, model: RecurrentAttention
 ) -> EpisodeLearner:
     """Return a learner that is taught to answer, and not where to look."""
     task = classification(batch.task)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from glimpse.batch import GlimpseBatch
 from glimpse.networks import RecurrentAttention
@@ -17,10 +16,11 @@ from glimpse.randomness import derive_seed
 from glimpse.recorded import Recorded
 from glimpse.tasks import classification
 
+from .averaging import average
 from .draws import Draws
 from .policies import Policy
 from .rollout import Rollout, roll_out
-from .training import TrainingConfig
+from .training import EpisodeConfig
 
 Losses = Mapping[str, Tensor]
 # Steps between looks for a loss that is no number: each look waits for the device.
@@ -53,7 +53,7 @@ class EpisodeLearner:
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: EpisodeConfig,
         batch: GlimpseBatch,
         model: RecurrentAttention,
         loss: Callable[[Rollout], Losses],
@@ -123,7 +123,7 @@ class EpisodeLearner:
                 "choose a lower learning_rate"
             )
         if config.ema:
-            self._average()
+            average(self.model, self._learning, config.ema, self._step)
         self._step += 1
         return dict(zip(self._names, values.unbind(), strict=True))
 
@@ -152,14 +152,6 @@ class EpisodeLearner:
         metrics = {**losses, "train error %": 100 * (1 - right)}
         self._names = list(metrics)
         return torch.stack([value.detach() for value in metrics.values()])
-
-    def _average(self) -> None:
-        """Move the agent's weights towards the learned ones, quickly at first."""
-        decay = min(self.config.ema, (1 + self._step) / (10 + self._step))
-        move = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-        move(list(self.model.parameters()), list(self._learning.parameters()), None)
-        for buffer, learned in zip(self.model.buffers(), self._learning.buffers(), strict=True):
-            buffer.copy_(learned)
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, optimiser and the number of steps taken."""

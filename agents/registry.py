@@ -10,12 +10,13 @@ from torch import nn
 
 from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_name
+from glimpse.loop import Learner
 from glimpse.networks import RecurrentAttention
 from glimpse.run_folder import RunFolder
 
 from .agent import Agent
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
-from .learner import EpisodeLearner
+from .ppo import PpoConfig, PpoLearner
 from .reinforce import ReinforceConfig, reinforce
 from .training import TrainingConfig
 
@@ -31,13 +32,16 @@ class Entry:
     """
 
     config: type[TrainingConfig]
-    learner: Callable[[Any, GlimpseBatch, RecurrentAttention], EpisodeLearner]
+    learner: Callable[[Any, GlimpseBatch, RecurrentAttention], Learner]
     summary: str
 
 
 AGENTS: Mapping[str, Entry] = {
     "reinforce": Entry(
         ReinforceConfig, reinforce, "learns where to look by REINFORCE with a learned baseline"
+    ),
+    "ppo": Entry(
+        PpoConfig, PpoLearner, "learns where to look by stable-baselines3's PPO, on a belief view"
     ),
     "uniform": Entry(UniformConfig, control, "control: looks anywhere, learns to answer"),
     "centre": Entry(CentreConfig, control, "control: looks at the centre, learns to answer"),

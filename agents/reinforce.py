@@ -23,12 +23,12 @@ from .learner import EpisodeLearner, Losses
 from .losses import answer_loss, baseline_loss, leave_one_out, policy_loss, returns_to_go
 from .policies import GaussianPolicy
 from .rollout import Rollout
-from .training import GaussianConfig
+from .training import EpisodeConfig, GaussianConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReinforceConfig(GaussianConfig):
-    """The options of REINFORCE; those of `GaussianConfig` and these.
+class ReinforceConfig(GaussianConfig, EpisodeConfig):
+    """The options of REINFORCE; those of `GaussianConfig`, of `EpisodeConfig` and these.
 
     Attributes:
         baseline: What returns are compared with: `learned`, what a linear layer expects of the

@@ -28,7 +28,6 @@ class TrainingConfig(ABC):
         weight_decay: Each step takes this share of every weight, times the learning rate (AdamW).
         ema: The agent's weights are the mean of the learned ones, each step's `ema` times as heavy
             as the next one's (less in the first steps); 0: they are the last ones.
-        curriculum: Steps in which episodes are shorter: from two glimpses they grow evenly to all.
         early: Weight of the answers before the last, relative to the last (0: the paper's).
         clip: The Euclidean norm of the gradient is cut to this, the location head's by itself.
         core: The recurrent core: `lstm`, or `relu` as in the paper.
@@ -45,7 +44,6 @@ class TrainingConfig(ABC):
     warm_up: int = 0
     weight_decay: float = 0.0
     ema: float = 0.998
-    curriculum: int = 0
     early: float = 0.3
     clip: float = 5.0
     core: Literal["lstm", "relu"] = "lstm"
@@ -64,7 +62,7 @@ class TrainingConfig(ABC):
             hidden=self.hidden,
             features=self.features,
         )
-        check_count(0, seed=self.seed, warm_up=self.warm_up, curriculum=self.curriculum)
+        check_count(0, seed=self.seed, warm_up=self.warm_up)
         check_at_least(
             0,
             learning_rate=self.learning_rate,
@@ -73,11 +71,7 @@ class TrainingConfig(ABC):
             weight_decay=self.weight_decay,
             ema=self.ema,
         )
-        for name, count in (("warm_up", self.warm_up), ("curriculum", self.curriculum)):
-            if count >= self.steps:
-                raise ValueError(
-                    f"`{name}` must be below steps={self.steps}, got {count}: choose fewer"
-                )
+        self._check_below_steps(warm_up=self.warm_up)
         if self.ema >= 1:
             raise ValueError(f"`ema` must be below 1, got {self.ema}: the mean would never move")
         if self.clip == 0:
@@ -109,6 +103,30 @@ class TrainingConfig(ABC):
             return (step + 1) / (self.warm_up + 1)
         fall = (step - self.warm_up) / (self.steps - self.warm_up)
         return (1 + cos(pi * min(fall, 1.0))) / 2
+
+    def _check_below_steps(self, **counts: int) -> None:
+        for name, count in counts.items():
+            if count >= self.steps:
+                raise ValueError(
+                    f"`{name}` must be below steps={self.steps}, got {count}: choose fewer"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeConfig(TrainingConfig):
+    """What agents have in common that learn from whole episodes by one gradient.
+
+    Attributes:
+        curriculum: Steps in which episodes are shorter: from two glimpses they grow evenly to all.
+    """
+
+    curriculum: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse options that cannot be meant."""
+        super().__post_init__()
+        check_count(0, curriculum=self.curriculum)
+        self._check_below_steps(curriculum=self.curriculum)
 
     def glimpses_at(self, step: int, glimpses: int) -> int:
         """Return how many glimpses an episode of a step has, of at most `glimpses`."""

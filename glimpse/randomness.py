@@ -8,6 +8,9 @@ Source: S. Vigna's SplitMix64 finaliser, as in G. Steele, D. Lea, C. Flood, "Fas
 pseudorandom number generators", OOPSLA 2014, figure 14.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
@@ -31,6 +34,26 @@ def derive_seed(*numbers: int) -> int:
     # SeedSequence pads with zeros and splits at 32 bits: without the count, (5,) would be (5, 0).
     words = [len(numbers), *(word for n in numbers for word in divmod(n, 2**32))]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> np.uint64(2))
+
+
+@contextmanager
+def own_randomness(device: torch.device) -> Iterator[None]:
+    """Put the global generators of PyTorch and NumPy back afterwards to where they were.
+
+    For libraries that draw from them.
+    """
+    before = np.random.get_state()  # noqa: NPY002
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        try:
+            yield
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
+
+
+def seed_globally(seed: int) -> None:
+    """Seed those generators, within `own_randomness`."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002
 
 
 def keys_of(

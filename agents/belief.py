@@ -1,0 +1,244 @@
+"""The belief view: an environment that shows what a perceiver believes, not what it sees.
+
+Any library's plain agent can so learn where to look: it sees a vector and says a location. Memory,
+glimpses of any size, classes and their loss are the perceiver's.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from glimpse.batch import GlimpseBatch, Observation
+from glimpse.checks import check_name
+from glimpse.evaluation import ErrorRate, error_rates
+from glimpse.networks import RecurrentAttention, State
+from glimpse.precision import autocast
+from glimpse.rewards import REWARDS
+from glimpse.tasks import classification
+
+from .perceiver import Episodes
+
+Array = NDArray[Any]
+
+
+class BeliefView(VectorEnv[Array, Array, Array]):
+    """A batch of images, seen by a perceiver, as a Gymnasium vector environment.
+
+    ## Action Space
+    `Box(-1, 1, (2,))`: where to look next, in units of the eye's actions.
+
+    ## Observation Space
+    `Box(-inf, inf, (D,))`: the perceiver's hidden state.
+
+    ## Rewards
+    What the perceiver's own answer after the glimpse earns: `gain`, by how much the log-probability
+    of the right class rose, in nats; `correct`, 1 if the last answer is right.
+
+    ## Starting State
+    The hidden state after the glimpse that `reset` returns.
+
+    ## Episode End
+    With the last glimpse, in all rows at once. The same step begins the next episodes
+    (`AutoresetMode.SAME_STEP`), with what the perceiver has learned from those that ended.
+
+    Args:
+        batch: What is looked at, with `predict="external"`.
+        model: The perceiver's networks; location head and baseline are not used.
+        reward: One of `glimpse.rewards.REWARDS`.
+        learn: Is told the episodes that ended, before the next ones begin: `Perceiver.learn`. None:
+            the perceiver stays as it is.
+        begin: Begins episodes where `reset` is given neither seed nor options, and after each end;
+            returns what is seen. By default the batch's `reset`.
+        precision: As `glimpse.precision.autocast` has it.
+
+    Attributes:
+        batch: As given.
+        glimpses: How many glimpses the episodes have that begin next; it may be set.
+
+    Raises:
+        ValueError: The batch judges answers itself, its images have no classes, or nobody chooses
+            a location.
+    """
+
+    metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
+    render_mode = None
+
+    def __init__(
+        self,
+        batch: GlimpseBatch,
+        model: RecurrentAttention,
+        *,
+        reward: str = "gain",
+        learn: Callable[[Episodes], None] | None = None,
+        begin: Callable[[], Observation] | None = None,
+        precision: str = "auto",
+    ) -> None:
+        if not isinstance(batch, GlimpseBatch):
+            raise ValueError(
+                f"`batch` must be the engine of an environment, got a {type(batch).__name__}: "
+                "give env.core"
+            )
+        check_name("reward", reward, REWARDS)
+        if batch.predict != "external":
+            raise ValueError(
+                f"`predict` must be 'external' for a belief view, got {batch.predict!r}: the "
+                "perceiver judges itself"
+            )
+        if batch.eye.actions == 0:
+            raise ValueError("`glimpses` must be at least 2, got 1: nobody chooses a location")
+        self.batch, self.model, self.glimpses = batch, model, batch.eye.glimpses
+        self._task, self._reward = classification(batch.task), REWARDS[reward]
+        self._learn, self._precision = learn, precision
+        self._begin_next = begin or (lambda: batch.reset()[0])
+        self.num_envs = batch.rows
+        self.single_observation_space = spaces.Box(-np.inf, np.inf, (model.hidden,))
+        self.single_action_space = spaces.Box(-1, 1, (2,))
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        # Of the running episodes: what was seen, how many actions follow, log-probabilities.
+        self._seen: list[Observation] = []
+        self._actions = 0
+        self._answers = torch.empty(0)
+        self._state: State = ()
+
+    def reset(
+        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Array, dict[str, Any]]:
+        """Begin episodes in all rows; what runs is broken off and not learned from.
+
+        Args:
+            seed: As for `GlimpseBatch.reset`.
+            options: `indices`, as for `GlimpseBatch.reset`.
+
+        Raises:
+            ValueError: An option is unknown or of the wrong shape, or rows shall be reset alone.
+        """
+        if "reset_mask" in (options or {}):
+            raise ValueError("`reset_mask` must not be given, got one: all rows begin together")
+        if seed is None and not options:
+            return self._begin(self._begin_next()), self._info()
+        observation, _ = self.batch.reset(seed=seed, options=options)
+        if len(observation["step"]) != self.num_envs:
+            raise ValueError(
+                f"`indices` must be ({self.num_envs // self.batch.copies},), got "
+                f"{np.shape((options or {})['indices'])}: name one image for each group of copies"
+            )
+        return self._begin(observation), self._info()
+
+    def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+        """Look where the actions say.
+
+        Raises:
+            ValueError: The actions are of the wrong shape or NaN, or `reset` was not called.
+        """
+        if not self._seen:
+            raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
+        hidden = _to_numpy(self._look(self._locations(actions)))
+        reward = self._reward(self._answers, self.batch.target)[:, self._latest]
+        rewards = reward.numpy(force=True).astype(np.float64)
+        ended = np.full(self.num_envs, len(self._seen) > self._actions)
+        never, info = np.zeros(self.num_envs, dtype=np.bool_), self._info()
+        if ended[0]:
+            hidden, info = self._begin_again(hidden, info)
+        return hidden, rewards, ended, never, info
+
+    def errors(
+        self, split: str, choose: Callable[[Array], Array], *, seed: int = 0
+    ) -> tuple[ErrorRate, ...]:
+        """Return the error after each glimpse on every image of a split; nothing is learned.
+
+        Running episodes are broken off: `reset` comes next.
+
+        Args:
+            split: `train`, `validation` or `test`.
+            choose: Turns hidden states (B, D) into locations (B, 2).
+            seed: Of what is random in the images and of the first locations.
+        """
+        right = []
+        for observation, info in self.batch.sweep(split, seed=seed):
+            hidden = self._begin(observation)
+            for _ in range(self._actions):
+                hidden = _to_numpy(self._look(self._locations(choose(hidden))))
+            right.append(self._task.correct(self._answers, info["target"])[:: self.batch.copies])
+        self._seen = []
+        return error_rates(torch.cat(right))
+
+    def _locations(self, actions: Array) -> Float[Tensor, "B 2"]:
+        actions = np.asarray(actions)
+        wanted = (len(self._seen[0]["step"]), 2)
+        if actions.shape != wanted or actions.dtype.kind not in "fiu" or np.isnan(actions).any():
+            raise ValueError(
+                f"actions must be numbers of shape {wanted}, got {actions.dtype} of shape "
+                f"{actions.shape}{' with NaN' * (actions.shape == wanted)}: give one (x, y) pair "
+                "for each row"
+            )
+        return torch.from_numpy(actions.astype(np.float32)).to(self.batch.device)
+
+    def _begin_again(self, hidden: Array, info: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
+        """Learn from what has ended and begin anew; return what is seen and said of both."""
+        if self._learn is not None:
+            glimpses = self._answers.shape[1]
+            self._learn(Episodes(tuple(self._seen), glimpses, self.batch.target))
+        last = np.empty(self.num_envs, dtype=object)
+        last[:] = list(hidden)
+        every = np.ones(self.num_envs, dtype=np.bool_)
+        final = {"final_obs": last, "_final_obs": every, "final_info": info, "_final_info": every}
+        return self._begin(self._begin_next()), {**self._info(), **final}
+
+    @torch.no_grad()
+    def _begin(self, observation: Observation) -> Array:
+        """Take the first look of episodes; return the hidden state."""
+        eye, rows = self.batch.eye, len(observation["step"])
+        self._seen, self._actions = [], self.glimpses - eye.glimpses + eye.actions
+        self._answers = torch.zeros(rows, self.glimpses, self._task.scores).to(self.batch.device)
+        with autocast(self.batch.device, self._precision):
+            self._state = self.model.initial(observation)
+        return _to_numpy(self._perceive(observation))
+
+    def _look(self, location: Float[Tensor, "B 2"]) -> Float[Tensor, "B D"]:
+        return self._perceive(self.batch.look(location))
+
+    @torch.no_grad()
+    def _perceive(self, observation: Observation) -> Float[Tensor, "B D"]:
+        """Remember what is seen, and answer."""
+        self.model.eval()
+        with autocast(self.batch.device, self._precision):
+            self._state = self.model(observation, self._state)
+            hidden = self._state[0]
+            scores = self.model.classifier(hidden)
+        self._seen.append(observation)
+        if self._latest >= 0:
+            self._answers[:, self._latest] = self._task.log_probs(scores.float())
+        return hidden
+
+    @property
+    def _latest(self) -> int:
+        """The number of the latest glimpse, from 0; -1 before the agent's first."""
+        return self._answers.shape[1] - self._actions + len(self._seen) - 2
+
+    def _info(self) -> dict[str, Any]:
+        target = np.array(self.batch.target.numpy(force=True))
+        return {"target": target, "_target": np.ones(len(target), dtype=np.bool_)}
+
+
+def _to_numpy(hidden: Float[Tensor, "B D"]) -> Array:
+    """Return an array that shares no memory with the tensor.
+
+    Raises:
+        ValueError: There is NaN or infinity in it.
+    """
+    array = np.array(hidden.float().numpy(force=True))
+    if not np.isfinite(array).all():
+        raise ValueError(
+            "the perceiver's hidden state must be numbers, got NaN or infinity: choose a lower "
+            "learning_rate, or look for NaN in the images"
+        )
+    return array

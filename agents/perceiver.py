@@ -1,0 +1,132 @@
+"""A perceiver: what sees, remembers and answers, taught by cross-entropy on what was looked at.
+
+Where to look is somebody else's business: `BeliefView` shows a perceiver's hidden state to whoever
+chooses.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+
+from glimpse.checks import check_at_least, check_count
+from glimpse.networks import RecurrentAttention
+from glimpse.precision import autocast
+from glimpse.tasks import Classification
+
+from .losses import answer_loss
+
+
+class Episodes(NamedTuple):
+    """What was looked at in a batch of episodes.
+
+    Attributes:
+        observations: Those of `reset` and of every step, each with B rows by name.
+        glimpses: How many of them, the last T, show a glimpse that is answered.
+        target: The classes.
+    """
+
+    observations: Sequence[Mapping[str, Tensor]]
+    glimpses: int
+    target: Int64[Tensor, "B"]
+
+    def parts(self, count: int) -> Iterator["Episodes"]:
+        """Return the episodes in this many parts, or fewer where there are fewer rows."""
+        size = -(-len(self.target) // count)
+        for start in range(0, len(self.target), size):
+            rows = slice(start, start + size)
+            seen = [{name: of[rows] for name, of in one.items()} for one in self.observations]
+            yield Episodes(seen, self.glimpses, self.target[rows])
+
+
+class Perceiver:
+    """Teach a model to answer; its location head and its baseline are left alone.
+
+    Args:
+        model: What is taught.
+        task: What an answer is.
+        learning_rate: Of AdamW; it may be set anew at any time.
+        weight_decay: As AdamW has it.
+        minibatches: Into how many parts a batch of episodes is split, each for one improvement.
+        early: Weight of the answers before the last, relative to the last.
+        clip: The Euclidean norm of the gradient is cut to this.
+        precision: As `glimpse.precision.autocast` has it.
+
+    Attributes:
+        model: What is taught.
+        learning_rate: As given, or as it was set.
+        metrics: The mean `answer loss` and `train error %` of the last batch; empty before one.
+    """
+
+    def __init__(
+        self,
+        model: RecurrentAttention,
+        task: Classification,
+        *,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        minibatches: int = 4,
+        early: float = 0.3,
+        clip: float = 5.0,
+        precision: str = "auto",
+    ) -> None:
+        check_count(1, minibatches=minibatches)
+        check_at_least(
+            0, learning_rate=learning_rate, weight_decay=weight_decay, early=early, clip=clip
+        )
+        self.model, self.learning_rate = model, learning_rate
+        self.metrics: dict[str, float] = {}
+        self._task, self._minibatches, self._early, self._clip = task, minibatches, early, clip
+        self._precision = precision
+        heads = {id(w) for head in (model.locator, model.baseline) for w in head.parameters()}
+        self._weights = [weight for weight in model.parameters() if id(weight) not in heads]
+        self._optimiser = torch.optim.AdamW(
+            self._weights, lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
+
+    def learn(self, episodes: Episodes) -> None:
+        """Improve the model, once for each part of the episodes.
+
+        Raises:
+            ValueError: The loss is no number any more.
+        """
+        self.model.train()
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.learning_rate
+        told = []
+        for part in episodes.parts(self._minibatches):
+            with autocast(part.target.device, self._precision):
+                log_probs = self._answers(part)
+            loss = answer_loss(self._task.loss(log_probs, part.target), self._early)
+            self._optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            clip_grad_norm_(self._weights, self._clip)
+            self._optimiser.step()
+            right = self._task.correct(log_probs.detach()[:, -1:], part.target).float().mean()
+            told.append(torch.stack([loss.detach(), 100 * (1 - right)]))
+        answer, error = torch.stack(told).mean(dim=0).tolist()
+        if answer != answer:
+            raise ValueError(
+                "the answers' loss must be a number, got NaN: choose a lower learning_rate"
+            )
+        self.metrics = {"answer loss": answer, "train error %": error}
+
+    def _answers(self, episodes: Episodes) -> Float[Tensor, "B T n"]:
+        """Return the log-probabilities of the classes after each glimpse."""
+        state, hidden = self.model.initial(episodes.observations[0]), []
+        for observation in episodes.observations:
+            state = self.model(observation, state)
+            hidden.append(state[0])
+        answered = torch.stack(hidden[-episodes.glimpses :], dim=1)  # (B, T, D)
+        return self._task.log_probs(self.model.classifier(answered).float())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the optimiser's state; the model's is the model's."""
+        return {"optimiser": self._optimiser.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go back to such a state."""
+        self._optimiser.load_state_dict(state["optimiser"])

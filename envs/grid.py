@@ -1,0 +1,35 @@
+"""Locations on a grid, for agents that choose one of a few actions."""
+
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from gymnasium.wrappers.vector import TransformAction
+from numpy.typing import NDArray
+
+from glimpse.checks import check_count
+
+
+def on_grid(env: VectorEnv[Any, Any, Any], side: int) -> VectorEnv[Any, Any, Any]:
+    """Return the environment with actions `Discrete(side * side)` instead of locations.
+
+    Action i looks at the centre of a cell of the grid that divides [-1, 1] x [-1, 1] evenly, row by
+    row from the top left: of 2 x 2 cells, 0 is (-0.5, -0.5) and 1 is (0.5, -0.5).
+
+    Raises:
+        ValueError: The environment's actions are no locations.
+    """
+    check_count(1, side=side)
+    given = env.single_action_space
+    if not (isinstance(given, spaces.Box) and given.shape == (2,)):
+        raise ValueError(
+            f"actions must be locations, Box(2), to be laid on a grid, got {given}: choose an "
+            'environment with predict="external"'
+        )
+
+    def locations(actions: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+        rows, columns = np.divmod(np.asarray(actions), side)
+        return ((2 * np.stack([columns, rows], axis=1) + 1) / side - 1).astype(np.float32)
+
+    return TransformAction(env, locations, single_action_space=spaces.Discrete(side * side))
