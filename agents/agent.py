@@ -159,8 +159,12 @@ class Agent:
         """Make the agent that `describe` described, with new weights."""
         eye = dict(description["eye"])
         eye["sensor"] = GlimpseSensor(**eye["sensor"])
+        options: dict[str, Any] = {  # JSON has no tuples
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in description["config"].items()
+        }
         return cls.create(
-            config(**description["config"]),
+            config(**options),
             Eye(**eye),
             description["channels"],
             tuple(description["classes"]),

@@ -92,6 +92,10 @@ class PpoConfig(GaussianConfig):
             clip_range=self.clip_range,
             policy_clip=self.policy_clip,
         )
+        if self.policy_clip == 0:
+            raise ValueError(
+                "`policy_clip` must be above 0, got 0: it cuts every gradient to nothing"
+            )
         for name, value in (("discount", self.discount), ("trace", self.trace)):
             if value > 1:
                 raise ValueError(f"`{name}` must be at most 1, got {value}: choose it in [0, 1]")
@@ -202,7 +206,7 @@ class PpoLearner:
                 the batch is played again by the next call.
             progress_bar: Show stable-baselines3's own.
         """
-        between = _BetweenBatches(self._prepare, self._finish)
+        between = _BetweenBatches(self._prepare, self._tell, self._finish)
         with own_randomness(self._batch.device):
             self.ppo.learn(
                 steps * self.ppo.n_steps * self.ppo.n_envs,
@@ -267,6 +271,11 @@ class PpoLearner:
         self.ppo.lr_schedule = FloatSchedule(share * config.policy_rate)
         self.ppo.policy.log_std.data.fill_(log(config.std_at(step)))
 
+    def _tell(self) -> None:
+        """Put what the perceiver learned into stable-baselines3's log."""
+        for name, value in self._perceiver.metrics.items():
+            self.ppo.logger.record(f"perceiver/{name}", value)
+
     def _finish(self) -> None:
         """Count the step that was taken."""
         if self.config.ema:
@@ -321,26 +330,32 @@ class PpoLearner:
 
 
 class _BetweenBatches(BaseCallback):
-    """Tell when a batch of episodes begins, and when both have learned from it."""
+    """Do something before a batch of episodes, after it, and after PPO has learned from it."""
 
-    def __init__(self, prepare: Callable[[], None], finish: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        before: Callable[[], None],
+        after: Callable[[], None],
+        learned: Callable[[], None],
+    ) -> None:
         super().__init__()
-        self._prepare, self._finish, self._played = prepare, finish, False
+        self._before, self._after, self._learned, self._played = before, after, learned, False
 
     def _on_rollout_start(self) -> None:
-        self._finish_what_was_played()
-        self._prepare()
+        self._finish()
+        self._before()
 
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_end(self) -> None:
+        self._after()
         self._played = True
 
     def _on_training_end(self) -> None:
-        self._finish_what_was_played()
+        self._finish()
 
-    def _finish_what_was_played(self) -> None:
+    def _finish(self) -> None:
         if self._played:
-            self._finish()
+            self._learned()
         self._played = False

@@ -92,7 +92,7 @@ def load(
         agent = Agent.from_description(
             description, AGENTS[name].config, device=device, glimpse_network=glimpse_network
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{folder.path / 'agent.json'} must describe an agent, got {error}: restore the file"
         ) from error

@@ -76,8 +76,8 @@ class Diagnosis:
         if spread < _COLLAPSED:
             found.append(
                 "the policy has collapsed: each glimpse looks at the same place whatever it sees "
-                f"(spread {spread:.2g} of 1): try a larger `std`, a lower `locator_rate`, more "
-                "`copies` or reward='gain'"
+                f"(spread {spread:.2g} of 1): try a larger `std`, a lower `locator_rate` (PPO's is "
+                "`policy_rate`), more `copies` or reward='gain'"
             )
         elif self.images >= _JUDGED and information < _KNOWING:
             found.append(
@@ -88,8 +88,9 @@ class Diagnosis:
         if self.border > 0.5:
             found.append(
                 "more than half of the glimpses lie at the end of the eye's reach "
-                f"({100 * self.border:.0f} %): try a lower `locator_rate` or `learning_rate`, a "
-                "larger `reach` if what matters lies beyond it, a smaller one if nothing does"
+                f"({100 * self.border:.0f} %): try a lower `locator_rate` (PPO's is "
+                "`policy_rate`) or `learning_rate`, a larger `reach` if what matters lies beyond "
+                "it, a smaller one if nothing does"
             )
         return tuple(found)
 

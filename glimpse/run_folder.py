@@ -32,7 +32,15 @@ from torch import Tensor
 from .atomic import write_atomically
 from .metrics_file import MetricsFile
 
-_LIBRARIES = ("glimpse-rl", "torch", "numpy", "gymnasium", "safetensors", "pillow")
+_LIBRARIES = (
+    "glimpse-rl",
+    "torch",
+    "numpy",
+    "gymnasium",
+    "stable-baselines3",
+    "safetensors",
+    "pillow",
+)
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,11 @@ def _inside_functions(source: str) -> set[int]:
 
 
 def _distributions(requirements: Iterable[str]) -> set[str]:
-    return {re.split(r"[^\w-]", requirement)[0].lower() for requirement in requirements}
+    return {_plain(re.split(r"[^\w-]", requirement)[0]) for requirement in requirements}
+
+
+def _plain(distribution: str) -> str:
+    return distribution.lower().replace("_", "-")
 
 
 def _undeclared(name: str, source: str) -> list[str]:
@@ -190,7 +194,7 @@ def _undeclared(name: str, source: str) -> list[str]:
         if relative or top == GROUND or top in sys.stdlib_module_names:
             continue
         allowed = needed | optional if node.lineno in later else needed
-        if not allowed & {provider.lower() for provider in providers.get(top, ())}:
+        if not allowed & {_plain(provider) for provider in providers.get(top, ())}:
             found.append(f"{MODULES[name]}:{node.lineno} imports {top}")
     return found
 
