@@ -63,11 +63,7 @@ class EpisodeLearner:
         joint: float = 0.0,
         locator_rate: float = 1.0,
     ) -> None:
-        if (batch.rows, batch.copies) != (config.batch * config.copies, config.copies):
-            raise ValueError(
-                f"the environment must have {config.batch * config.copies} rows and "
-                f"copies={config.copies}, got {batch.rows} and {batch.copies}: build it so"
-            )
+        config.check_rows(batch)
         self._draws = Draws(batch.images, config.batch, config.seed)
         self._task = classification(batch.task)
         # Its own episodes: whoever looks through `batch` in between would disturb a record.

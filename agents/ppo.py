@@ -66,7 +66,7 @@ class PpoConfig(GaussianConfig):
         layers: Widths of the hidden layers of policy and value network; none: both are linear.
     """
 
-    steps: int = 600
+    steps: int = 500
     batch: int = 1024
     std: float = 0.1
     last_std: float | None = None
@@ -154,11 +154,7 @@ class PpoLearner:
         model: RecurrentAttention,
         policy: str | type[ActorCriticPolicy] = "MlpPolicy",
     ) -> None:
-        if (batch.rows, batch.copies) != (config.batch * config.copies, config.copies):
-            raise ValueError(
-                f"the environment must have {config.batch * config.copies} rows and "
-                f"copies={config.copies}, got {batch.rows} and {batch.copies}: build it so"
-            )
+        config.check_rows(batch)
         self._draws = Draws(batch.images, config.batch, config.seed)
         self.config, self.model, self._batch = config, model, batch.twin()
         self._learning = deepcopy(model) if config.ema else model
@@ -322,7 +318,7 @@ class PpoLearner:
             raise ValueError(
                 f"`policy` must be one that stable-baselines3's PPO takes for a vector, with "
                 f"layers={config.layers} and Gaussian locations, got {name} "
-                f"({str(error).splitlines()[0]}): choose MlpPolicy"
+                f"({(str(error) or type(error).__name__).splitlines()[0]}): choose MlpPolicy"
             ) from error
         model.locator, model.baseline = locator, baseline
         ppo.set_logger(Logger(folder=None, output_formats=[]))

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import nn
 
+from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least, check_count, check_name
 from glimpse.networks import CORES, LocationHead, baseline_head
 from glimpse.precision import PRECISIONS
@@ -103,6 +104,19 @@ class TrainingConfig(ABC):
             return (step + 1) / (self.warm_up + 1)
         fall = (step - self.warm_up) / (self.steps - self.warm_up)
         return (1 + cos(pi * min(fall, 1.0))) / 2
+
+    def check_rows(self, batch: GlimpseBatch) -> None:
+        """Refuse to learn from a batch of another size.
+
+        Raises:
+            ValueError: It has another number of rows or of copies.
+        """
+        wanted = (self.batch * self.copies, self.copies)
+        if (batch.rows, batch.copies) != wanted:
+            raise ValueError(
+                f"the environment must have {wanted[0]} rows and copies={wanted[1]}, got "
+                f"{batch.rows} and {batch.copies}: build it so"
+            )
 
     def _check_below_steps(self, **counts: int) -> None:
         for name, count in counts.items():
