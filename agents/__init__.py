@@ -4,7 +4,8 @@ from .agent import Agent, Evaluation, Prediction, Survey
 from .belief import BeliefView
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
 from .perceiver import Episodes, Perceiver
-from .ppo import PpoConfig, PpoLearner
+from .ppo import PpoConfig
+from .ppo_learner import PpoLearner
 from .registry import AGENTS, load, save
 from .reinforce import ReinforceConfig, reinforce
 from .sb3_env import SB3VecEnv

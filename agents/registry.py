@@ -16,7 +16,8 @@ from glimpse.run_folder import RunFolder
 
 from .agent import Agent
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
-from .ppo import PpoConfig, PpoLearner
+from .ppo import PpoConfig
+from .ppo_learner import PpoLearner
 from .reinforce import ReinforceConfig, reinforce
 from .training import TrainingConfig
 

@@ -1,0 +1,276 @@
+"""PPO: stable-baselines3's, unmodified, on what a perceiver believes.
+
+Every step plays one batch of episodes. The perceiver learns from them by cross-entropy
+(`agents/perceiver.py`), then PPO learns where to look from the rewards that the perceiver's answers
+earned (`agents/belief.py`).
+
+Source: A. Raffin et al., "Stable-Baselines3: Reliable Reinforcement Learning Implementations", JMLR
+22, 2021.
+"""
+
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from math import log
+from typing import Any
+
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import FloatSchedule
+from torch import nn
+
+from glimpse.batch import GlimpseBatch, Observation
+from glimpse.networks import RecurrentAttention
+from glimpse.randomness import derive_seed, own_randomness, seed_globally
+from glimpse.tasks import classification
+
+from .averaging import average
+from .belief import BeliefView
+from .draws import Draws
+from .perceiver import Perceiver
+from .ppo import PpoConfig
+from .sb3_env import SB3VecEnv
+
+# stable-baselines3's names of what PPO logs, and ours.
+_METRICS = {
+    "train/policy_gradient_loss": "policy loss",
+    "train/value_loss": "value loss",
+    "train/explained_variance": "explained variance",
+    "train/approx_kl": "kl",
+    "train/clip_fraction": "clipped share",
+}
+
+
+class PpoLearner:
+    """Improve a perceiver, and where it looks, once a batch of episodes.
+
+    Every random number of step i is a function of (seed, i), so a checkpoint holds no random state
+    and no state of the environment.
+
+    Args:
+        config: How to learn.
+        batch: What to look at: `config.batch * config.copies` rows, from the training split.
+        model: What learns; with `config.ema`, what gets the averages of the weights.
+        policy: stable-baselines3's policy, by name or class; of `config.layers`, for Gaussian
+            locations.
+
+    Attributes:
+        ppo: stable-baselines3's own: `ppo.set_logger` and `ppo.save` work as they always do.
+        view: What it learns on.
+
+    Raises:
+        ValueError: The batch has another number of rows or of copies, its images no classes, or
+            stable-baselines3 refuses the policy.
+    """
+
+    def __init__(
+        self,
+        config: PpoConfig,
+        batch: GlimpseBatch,
+        model: RecurrentAttention,
+        policy: str | type[ActorCriticPolicy] = "MlpPolicy",
+    ) -> None:
+        config.check_rows(batch)
+        self._draws = Draws(batch.images, config.batch, config.seed)
+        self.config, self.model, self._batch = config, model, batch.twin()
+        self._learning = deepcopy(model) if config.ema else model
+        self._perceiver = Perceiver(
+            self._learning,
+            classification(batch.task),
+            weight_decay=config.weight_decay,
+            minibatches=config.minibatches,
+            early=config.early,
+            clip=config.clip,
+            precision=config.precision,
+        )
+        self.view = BeliefView(
+            self._batch,
+            self._learning,
+            reward=config.reward,
+            learn=self._perceiver.learn,
+            begin=self._begin,
+            precision=config.precision,
+        )
+        self._env = SB3VecEnv(self.view)
+        self._step, self._begun = 0, 0
+        self.ppo = self._make_ppo(policy)
+
+    def step(self) -> dict[str, float]:
+        """Play one batch of episodes, improve perceiver and policy, return what there is to log.
+
+        Raises:
+            ValueError: The perceiver's loss is no number any more.
+        """
+        self.learn(1)
+        logged = self.ppo.logger.name_to_value
+        earned = float(self.ppo.rollout_buffer.rewards.sum(axis=0).mean())
+        of_ppo = {ours: float(logged[theirs]) for theirs, ours in _METRICS.items()}
+        return {**self._perceiver.metrics, "reward": earned, **of_ppo}
+
+    def learn(
+        self, steps: int, callback: BaseCallback | None = None, *, progress_bar: bool = False
+    ) -> None:
+        """Take many steps in one call of stable-baselines3's `learn`.
+
+        Args:
+            steps: How many.
+            callback: One of stable-baselines3's. If it ends training within a batch of episodes,
+                the batch is played again by the next call.
+            progress_bar: Show stable-baselines3's own.
+        """
+        between = _BetweenBatches(self._prepare, self._tell, self._finish)
+        with own_randomness(self._batch.device):
+            self.ppo.learn(
+                steps * self.ppo.n_steps * self.ppo.n_envs,
+                CallbackList([between, *([callback] if callback else [])]),
+                log_interval=1,
+                reset_num_timesteps=False,
+                progress_bar=progress_bar,
+            )
+        if not self.ppo.rollout_buffer.full:
+            self._begin_from(self._step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, optimisers and the number of steps taken."""
+        return {
+            "model": self.model.state_dict(),
+            "learning": self._learning.state_dict() if self.config.ema else {},
+            "perceiver": self._perceiver.state_dict(),
+            "policy": self.ppo.policy.optimizer.state_dict(),
+            "step": self._step,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go back to such a state.
+
+        Raises:
+            ValueError: The state is not one of this learner's.
+        """
+        try:
+            self.model.load_state_dict(state["model"])
+            if self.config.ema:
+                self._learning.load_state_dict(state["learning"])
+            self._perceiver.load_state_dict(state["perceiver"])
+            self.ppo.policy.optimizer.load_state_dict(state["policy"])
+            self._begin_from(int(state["step"]))
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the checkpoint must be this agent's, got another ({str(error).splitlines()[0]}): "
+                "resume with the options it was trained with"
+            ) from error
+
+    def _begin_from(self, step: int) -> None:
+        """Let the next thing that PPO does be to begin the episodes of this step."""
+        self._step = self._begun = step
+        self.ppo.num_timesteps = step * self.ppo.n_steps * self.ppo.n_envs
+        self.ppo._n_updates = step * self.config.epochs  # a counter, for its log only
+        self.ppo.set_env(self._env)
+
+    def _begin(self) -> Observation:
+        """Begin the next batch of episodes."""
+        rows = torch.arange(self._batch.rows, device=self._batch.device)
+        seeds = self._draws.first_seed(self._begun) + rows
+        indices = self._draws.images(self._begun)
+        self._begun += 1
+        return self._batch.begin(seeds, indices)
+
+    def _prepare(self) -> None:
+        """Make ready for the step that begins: its randomness, its rates, its deviation."""
+        config, step = self.config, self._step
+        seed_globally(derive_seed(config.seed, step, 5))
+        share = config.schedule(step)
+        self._perceiver.learning_rate = share * config.learning_rate
+        self.ppo.lr_schedule = FloatSchedule(share * config.policy_rate)
+        self.ppo.policy.log_std.data.fill_(log(config.std_at(step)))
+
+    def _tell(self) -> None:
+        """Put what the perceiver learned into stable-baselines3's log."""
+        for name, value in self._perceiver.metrics.items():
+            self.ppo.logger.record(f"perceiver/{name}", value)
+
+    def _finish(self) -> None:
+        """Count the step that was taken."""
+        if self.config.ema:
+            average(self.model, self._learning, self.config.ema, self._step)
+        self._step += 1
+
+    def _make_ppo(self, policy: str | type[ActorCriticPolicy]) -> PPO:
+        """Make it, and give the model its heads.
+
+        They are the same modules, not copies: what PPO learns is the model's.
+        """
+        config, model, choices = self.config, self._learning, self._batch.eye.actions
+        count = self._batch.rows * choices
+        if count < 2:
+            raise ValueError("a batch must have at least 2 choices, got 1: choose a larger batch")
+        try:
+            with own_randomness(self._batch.device), warnings.catch_warnings():
+                # A GPU is slower for so small a policy, but the perceiver is there; and parts of
+                # a batch need not be equal.
+                warnings.filterwarnings("ignore", "You are trying to run PPO on the GPU")
+                warnings.filterwarnings("ignore", "You have specified a mini-batch size")
+                ppo = PPO(
+                    policy,
+                    self._env,
+                    learning_rate=config.policy_rate,
+                    n_steps=choices,
+                    batch_size=max(-(-count // config.minibatches), 2),
+                    n_epochs=config.epochs,
+                    gamma=config.discount,
+                    gae_lambda=config.trace,
+                    clip_range=config.clip_range,
+                    max_grad_norm=config.policy_clip,
+                    policy_kwargs={"net_arch": list(config.layers)},
+                    device=self._batch.device,
+                )
+            networks = ppo.policy.mlp_extractor
+            locator = nn.Sequential(*networks.policy_net, ppo.policy.action_net)
+            baseline = nn.Sequential(*networks.value_net, ppo.policy.value_net)
+            locator.load_state_dict(model.locator.state_dict())
+            baseline.load_state_dict(model.baseline.state_dict())
+            ppo.policy.log_std.requires_grad_(False)
+        except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+            name = policy if isinstance(policy, str) else getattr(policy, "__name__", policy)
+            raise ValueError(
+                f"`policy` must be one that stable-baselines3's PPO takes for a vector, with "
+                f"layers={config.layers} and Gaussian locations, got {name} "
+                f"({(str(error) or type(error).__name__).splitlines()[0]}): choose MlpPolicy"
+            ) from error
+        model.locator, model.baseline = locator, baseline
+        ppo.set_logger(Logger(folder=None, output_formats=[]))
+        return ppo
+
+
+class _BetweenBatches(BaseCallback):
+    """Do something before a batch of episodes, after it, and after PPO has learned from it."""
+
+    def __init__(
+        self,
+        before: Callable[[], None],
+        after: Callable[[], None],
+        learned: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._before, self._after, self._learned, self._played = before, after, learned, False
+
+    def _on_rollout_start(self) -> None:
+        self._finish()
+        self._before()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._after()
+        self._played = True
+
+    def _on_training_end(self) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._played:
+            self._learned()
+        self._played = False
