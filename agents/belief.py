@@ -61,7 +61,7 @@ class BeliefView(VectorEnv[Array, Array, Array]):
 
     Attributes:
         batch: As given.
-        glimpses: How many glimpses the episodes have that begin next; it may be set.
+        model: As given.
 
     Raises:
         ValueError: The batch judges answers itself, its images have no classes, or nobody chooses
@@ -94,7 +94,7 @@ class BeliefView(VectorEnv[Array, Array, Array]):
             )
         if batch.eye.actions == 0:
             raise ValueError("`glimpses` must be at least 2, got 1: nobody chooses a location")
-        self.batch, self.model, self.glimpses = batch, model, batch.eye.glimpses
+        self.batch, self.model = batch, model
         self._task, self._reward = classification(batch.task), REWARDS[reward]
         self._learn, self._precision = learn, precision
         self._begin_next = begin or (lambda: batch.reset()[0])
@@ -103,9 +103,8 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         self.single_action_space = spaces.Box(-1, 1, (2,))
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        # Of the running episodes: what was seen, how many actions follow, log-probabilities.
+        # Of the running episodes: what was seen, log-probabilities (B, T, n), the core's state.
         self._seen: list[Observation] = []
-        self._actions = 0
         self._answers = torch.empty(0)
         self._state: State = ()
 
@@ -121,16 +120,17 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         Raises:
             ValueError: An option is unknown or of the wrong shape, or rows shall be reset alone.
         """
-        if "reset_mask" in (options or {}):
+        if (options or {}).get("reset_mask") is not None:
             raise ValueError("`reset_mask` must not be given, got one: all rows begin together")
         if seed is None and not options:
             return self._begin(self._begin_next()), self._info()
-        observation, _ = self.batch.reset(seed=seed, options=options)
-        if len(observation["step"]) != self.num_envs:
+        indices, groups = (options or {}).get("indices"), self.num_envs // self.batch.copies
+        if indices is not None and np.shape(indices) != (groups,):
             raise ValueError(
-                f"`indices` must be ({self.num_envs // self.batch.copies},), got "
-                f"{np.shape((options or {})['indices'])}: name one image for each group of copies"
+                f"`indices` must be ({groups},), got {np.shape(indices)}: "
+                "name one image for each group of copies"
             )
+        observation, _ = self.batch.reset(seed=seed, options=options)
         return self._begin(observation), self._info()
 
     def step(self, actions: Array) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
@@ -144,7 +144,7 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         hidden = _to_numpy(self._look(self._locations(actions)))
         reward = self._reward(self._answers, self.batch.target)[:, self._latest]
         rewards = reward.numpy(force=True).astype(np.float64)
-        ended = np.full(self.num_envs, len(self._seen) > self._actions)
+        ended = np.full(self.num_envs, len(self._seen) > self.batch.eye.actions)
         never, info = np.zeros(self.num_envs, dtype=np.bool_), self._info()
         if ended[0]:
             hidden, info = self._begin_again(hidden, info)
@@ -153,52 +153,59 @@ class BeliefView(VectorEnv[Array, Array, Array]):
     def errors(
         self, split: str, choose: Callable[[Array], Array], *, seed: int = 0
     ) -> tuple[ErrorRate, ...]:
-        """Return the error after each glimpse on every image of a split; nothing is learned.
+        """Return the error after each glimpse on every image of a split.
 
-        Running episodes are broken off: `reset` comes next.
+        Nothing is learned, and the running episodes are left alone.
 
         Args:
             split: `train`, `validation` or `test`.
             choose: Turns hidden states (B, D) into locations (B, 2).
             seed: Of what is random in the images and of the first locations.
         """
+        other = BeliefView(self.batch.twin(), self.model, precision=self._precision)
         right = []
-        for observation, info in self.batch.sweep(split, seed=seed):
-            hidden = self._begin(observation)
-            for _ in range(self._actions):
-                hidden = _to_numpy(self._look(self._locations(choose(hidden))))
-            right.append(self._task.correct(self._answers, info["target"])[:: self.batch.copies])
-        self._seen = []
+        for observation, info in other.batch.sweep(split, seed=seed):
+            hidden = other._begin(observation)
+            for _ in range(other.batch.eye.actions):
+                hidden = _to_numpy(other._look(other._locations(choose(hidden))))
+            right.append(self._task.correct(other._answers, info["target"])[:: self.batch.copies])
         return error_rates(torch.cat(right))
+
+    def render(self) -> None:
+        """Draw nothing: what is believed has no picture; `glimpse watch` draws what is seen."""
 
     def _locations(self, actions: Array) -> Float[Tensor, "B 2"]:
         actions = np.asarray(actions)
         wanted = (len(self._seen[0]["step"]), 2)
-        if actions.shape != wanted or actions.dtype.kind not in "fiu" or np.isnan(actions).any():
+        number = actions.dtype.kind in "fiu"
+        nan = " with NaN" if number and np.isnan(actions).any() else ""
+        if actions.shape != wanted or not number or nan:
             raise ValueError(
                 f"actions must be numbers of shape {wanted}, got {actions.dtype} of shape "
-                f"{actions.shape}{' with NaN' * (actions.shape == wanted)}: give one (x, y) pair "
-                "for each row"
+                f"{actions.shape}{nan}: give one (x, y) pair for each row"
             )
         return torch.from_numpy(actions.astype(np.float32)).to(self.batch.device)
 
     def _begin_again(self, hidden: Array, info: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
         """Learn from what has ended and begin anew; return what is seen and said of both."""
         if self._learn is not None:
-            glimpses = self._answers.shape[1]
-            self._learn(Episodes(tuple(self._seen), glimpses, self.batch.target))
+            self._learn(Episodes(tuple(self._seen), self.batch.eye.glimpses, self.batch.target))
         last = np.empty(self.num_envs, dtype=object)
         last[:] = list(hidden)
-        every = np.ones(self.num_envs, dtype=np.bool_)
-        final = {"final_obs": last, "_final_obs": every, "final_info": info, "_final_info": every}
+        of_obs, of_info = np.ones((2, self.num_envs), dtype=np.bool_)
+        final = {
+            "final_obs": last,
+            "_final_obs": of_obs,
+            "final_info": info,
+            "_final_info": of_info,
+        }
         return self._begin(self._begin_next()), {**self._info(), **final}
 
     @torch.no_grad()
     def _begin(self, observation: Observation) -> Array:
         """Take the first look of episodes; return the hidden state."""
-        eye, rows = self.batch.eye, len(observation["step"])
-        self._seen, self._actions = [], self.glimpses - eye.glimpses + eye.actions
-        self._answers = torch.zeros(rows, self.glimpses, self._task.scores).to(self.batch.device)
+        shape = (len(observation["step"]), self.batch.eye.glimpses, self._task.scores)
+        self._seen, self._answers = [], torch.zeros(shape, device=self.batch.device)
         with autocast(self.batch.device, self._precision):
             self._state = self.model.initial(observation)
         return _to_numpy(self._perceive(observation))
@@ -222,7 +229,7 @@ class BeliefView(VectorEnv[Array, Array, Array]):
     @property
     def _latest(self) -> int:
         """The number of the latest glimpse, from 0; -1 before the agent's first."""
-        return self._answers.shape[1] - self._actions + len(self._seen) - 2
+        return self.batch.eye.glimpses - self.batch.eye.actions + len(self._seen) - 2
 
     def _info(self) -> dict[str, Any]:
         target = np.array(self.batch.target.numpy(force=True))

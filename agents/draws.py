@@ -48,4 +48,4 @@ class Draws:
             generator = torch.Generator().manual_seed(derive_seed(self._seed, epoch, 2))
             order = torch.randperm(len(pool), generator=generator).to(pool.device)
             self._order = (epoch, pool[order])
-        return self._order[1][place * size : (place + 1) * size]
+        return self._order[1][place * size : (place + 1) * size].clone()

@@ -5,6 +5,7 @@ chooses.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 import torch
@@ -34,10 +35,11 @@ class Episodes(NamedTuple):
     target: Int64[Tensor, "B"]
 
     def parts(self, count: int) -> Iterator["Episodes"]:
-        """Return the episodes in this many parts, or fewer where there are fewer rows."""
-        size = -(-len(self.target) // count)
-        for start in range(0, len(self.target), size):
-            rows = slice(start, start + size)
+        """Return the episodes in this many parts that differ by at most one row; none is empty."""
+        total = len(self.target)
+        count = min(count, total)
+        for number in range(count):
+            rows = slice(total * number // count, total * (number + 1) // count)
             seen = [{name: of[rows] for name, of in one.items()} for one in self.observations]
             yield Episodes(seen, self.glimpses, self.target[rows])
 
@@ -77,6 +79,8 @@ class Perceiver:
         check_at_least(
             0, learning_rate=learning_rate, weight_decay=weight_decay, early=early, clip=clip
         )
+        if clip == 0:
+            raise ValueError("`clip` must be above 0, got 0: it cuts every gradient to nothing")
         self.model, self.learning_rate = model, learning_rate
         self.metrics: dict[str, float] = {}
         self._task, self._minibatches, self._early, self._clip = task, minibatches, early, clip
@@ -108,9 +112,9 @@ class Perceiver:
             right = self._task.correct(log_probs.detach()[:, -1:], part.target).float().mean()
             told.append(torch.stack([loss.detach(), 100 * (1 - right)]))
         answer, error = torch.stack(told).mean(dim=0).tolist()
-        if answer != answer:
+        if not isfinite(answer):
             raise ValueError(
-                "the answers' loss must be a number, got NaN: choose a lower learning_rate"
+                f"the answers' loss must be a number, got {answer}: choose a lower learning_rate"
             )
         self.metrics = {"answer loss": answer, "train error %": error}
 

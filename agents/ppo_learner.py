@@ -180,7 +180,7 @@ class PpoLearner:
     def _prepare(self) -> None:
         """Make ready for the step that begins: its randomness, its rates, its deviation."""
         config, step = self.config, self._step
-        seed_globally(derive_seed(config.seed, step, 5))
+        seed_globally(derive_seed(config.seed, step, 5), self._batch.device)
         share = config.schedule(step)
         self._perceiver.learning_rate = share * config.learning_rate
         self.ppo.lr_schedule = FloatSchedule(share * config.policy_rate)

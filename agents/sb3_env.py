@@ -9,7 +9,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -100,7 +100,8 @@ class SB3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
         """Return an attribute of the vector environment, once for each row asked for."""
-        return [getattr(self.env, attr_name)] * len(list(self._get_indices(indices)))
+        value = getattr(self._owner(attr_name), attr_name)
+        return [value] * len(list(self._get_indices(indices)))
 
     def set_attr(self, attr_name: str, value: Any, indices: Indices = None) -> None:
         """Set an attribute of the vector environment.
@@ -112,7 +113,14 @@ class SB3VecEnv(VecEnv):
             raise ValueError(
                 f"`{attr_name}` must be set for all rows, got some: they are one environment"
             )
-        setattr(self.env, attr_name, value)
+        setattr(self._owner(attr_name), attr_name, value)
+
+    def _owner(self, attr_name: str) -> VectorEnv[Any, Any, Any]:
+        """Return the first of the environment and what it wraps that has an attribute."""
+        env = self.env
+        while isinstance(env, VectorWrapper) and attr_name not in dir(env):
+            env = env.env
+        return env
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any

@@ -18,9 +18,15 @@ def on_grid(env: VectorEnv[Any, Any, Any], side: int) -> VectorEnv[Any, Any, Any
     row from the top left: of 2 x 2 cells, 0 is (-0.5, -0.5) and 1 is (0.5, -0.5).
 
     Raises:
-        ValueError: The environment's actions are no locations.
+        ValueError: The environment is no vector environment, or its actions are no locations; or,
+            at a step, an action names no cell.
     """
     check_count(1, side=side)
+    if not isinstance(env, VectorEnv):
+        raise ValueError(
+            f"`env` must be a vector environment, got a {type(env).__name__}: make it with "
+            "gymnasium.make_vec"
+        )
     given = env.single_action_space
     if not (isinstance(given, spaces.Box) and given.shape == (2,)):
         raise ValueError(
@@ -29,7 +35,13 @@ def on_grid(env: VectorEnv[Any, Any, Any], side: int) -> VectorEnv[Any, Any, Any
         )
 
     def locations(actions: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        rows, columns = np.divmod(np.asarray(actions), side)
+        actions = np.asarray(actions)
+        if actions.dtype.kind not in "iu" or not ((actions >= 0) & (actions < side**2)).all():
+            raise ValueError(
+                f"actions must be whole numbers in [0, {side**2}), got {actions.dtype} from "
+                f"{actions.min()} to {actions.max()}: name cells of the grid"
+            )
+        rows, columns = np.divmod(actions, side)
         return ((2 * np.stack([columns, rows], axis=1) + 1) / side - 1).astype(np.float32)
 
     return TransformAction(env, locations, single_action_space=spaces.Discrete(side * side))

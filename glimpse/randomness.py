@@ -50,9 +50,12 @@ def own_randomness(device: torch.device) -> Iterator[None]:
             np.random.set_state(before)  # noqa: NPY002
 
 
-def seed_globally(seed: int) -> None:
-    """Seed those generators, within `own_randomness`."""
-    torch.manual_seed(seed)
+def seed_globally(seed: int, device: torch.device) -> None:
+    """Seed those generators, within `own_randomness` of the same device."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
 
 

@@ -306,7 +306,7 @@ def test_a_batch_that_does_not_fit() -> None:
 
 def test_a_learning_rate_too_high_is_told_in_one_line() -> None:
     learner = _learner(learning_rate=1e30, clip=1e30)
-    with refused("the answers' loss must be a number, got NaN: choose a lower learning_rate"):
+    with refused("the answers' loss must be a number, got nan: choose a lower learning_rate"):
         _take(learner, 5)
 
 

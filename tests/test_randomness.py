@@ -1,10 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from glimpse.randomness import derive_seed, keys_of, uniform
+from glimpse.randomness import derive_seed, keys_of, own_randomness, seed_globally, uniform
+
+CPU = torch.device("cpu")
 
 # Plain Python integers, from S. Vigna's public-domain splitmix64.c:
 #     uint64_t z = (x += 0x9e3779b97f4a7c15);
@@ -202,3 +205,90 @@ def test_cuda_draws_the_same_numbers() -> None:
     on_cuda = uniform(keys_of(seeds.cuda(), 2), 100)
     assert on_cuda.is_cuda
     assert torch.equal(on_cuda.cpu(), uniform(keys_of(seeds, 2), 100))
+
+
+# The global generators of other libraries
+
+
+def _draw() -> tuple[list[float], list[float], float]:
+    """Return what comes next; of normal numbers NumPy draws two at once and keeps the second."""
+    numbers = np.random.rand(3).tolist()  # noqa: NPY002
+    return torch.rand(3).tolist(), numbers, np.random.standard_normal()  # noqa: NPY002
+
+
+def test_what_is_drawn_within_is_not_drawn_outside() -> None:
+    """Both generators go on afterwards as if nothing had been drawn or seeded in between."""
+    seed_globally(5, CPU)
+    wanted = [_draw(), _draw()]
+    seed_globally(5, CPU)
+    found = [_draw()]
+    with own_randomness(CPU):
+        within = _draw()
+        seed_globally(9, CPU)
+        _draw()
+    found.append(_draw())
+    assert found == wanted
+    assert within == wanted[1]  # it begins where they were
+
+
+def test_they_are_put_back_after_an_error_too() -> None:
+    seed_globally(5, CPU)
+    wanted = _draw()
+    seed_globally(5, CPU)
+
+    @own_randomness(CPU)
+    def fail() -> None:
+        seed_globally(1, CPU)
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fail()
+    assert _draw() == wanted
+
+
+def test_one_may_be_within_another() -> None:
+    seed_globally(5, CPU)
+    wanted = _draw()
+    seed_globally(5, CPU)
+    with own_randomness(CPU):
+        seed_globally(6, CPU)
+        first = _draw()
+        seed_globally(6, CPU)
+        with own_randomness(CPU):
+            seed_globally(7, CPU)
+            _draw()
+        assert _draw() == first
+    assert _draw() == wanted
+
+
+def test_a_global_seed_is_that_of_both_libraries() -> None:
+    with own_randomness(CPU):
+        seed_globally(42, CPU)
+        found = _draw()
+    own, numpys = torch.Generator().manual_seed(42), np.random.RandomState(42)
+    numbers = numpys.rand(3).tolist()
+    assert found == (torch.rand(3, generator=own).tolist(), numbers, numpys.standard_normal())
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, 2**32, 2**62 - 1, derive_seed(3, 1)])
+def test_any_derived_seed_will_do(seed: int) -> None:
+    """NumPy's global generator takes 32 bits only."""
+    with own_randomness(CPU):
+        seed_globally(seed, CPU)
+        first = _draw()
+        seed_globally(seed, CPU)
+        assert _draw() == first
+        seed_globally(seed ^ 1, CPU)
+        assert all(one != other for one, other in zip(_draw(), first, strict=True))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_s_generator_is_put_back_too() -> None:
+    device = torch.device("cuda")
+    torch.cuda.manual_seed(5)
+    wanted = torch.rand(3, device=device).tolist()
+    torch.cuda.manual_seed(5)
+    with own_randomness(device):
+        seed_globally(1, CPU)
+        torch.rand(3, device=device)
+    assert torch.rand(3, device=device).tolist() == wanted

@@ -1,14 +1,11 @@
-"""REINFORCE: its terms by hand, and a task of a second that only looking in the right place solves.
-
-An image shows a cue in its centre, bright or dark, and a bar on either side. The cue says which bar
-is the class; the other one says nothing. From the centre neither bar is seen.
-"""
+"""REINFORCE: its terms by hand, and a task that only looking in the right place solves."""
 
 import math
 from typing import Any
 
 import pytest
 import torch
+from cue import EYE, cue_task
 from expect import refused
 from torch import Tensor
 
@@ -17,8 +14,7 @@ from glimpse.agents import Agent, CentreConfig, ReinforceConfig, control, reinfo
 from glimpse.agents.rollout import Rollout
 from glimpse.loop import train
 
-COUNT, STEPS = 600, 300
-EYE = Eye(sensor=GlimpseSensor(4), glimpses=2, first="centre")
+STEPS = 300
 SIZES: dict[str, Any] = {
     "steps": STEPS,
     "batch": 64,
@@ -30,21 +26,8 @@ SIZES: dict[str, Any] = {
 }
 
 
-def _task() -> tuple[ImageSet, Tensor]:
-    """Return the images and on which side, 0 or 1, each shows its class."""
-    generator = torch.Generator().manual_seed(0)
-    side, target, other = torch.randint(2, (3, COUNT), generator=generator)
-    images = torch.zeros(COUNT, 1, 16, 16)
-    images[:, 0, 6:10, 6:10] = 0.3 + 0.7 * side[:, None, None]
-    left, right = torch.where(side == 0, target, other), torch.where(side == 0, other, target)
-    images[..., :6] = 0.2 + 0.6 * left[:, None, None, None]
-    images[..., 10:] = 0.2 + 0.6 * right[:, None, None, None]
-    splits = {"train": range(400), "test": range(400, COUNT)}
-    return ImageSet.from_arrays(images, target, splits=splits), side
-
-
 def _trained(config: Any) -> tuple[Agent, GlimpseBatch]:
-    images, _ = _task()
+    images, _ = cue_task()
     batch = GlimpseBatch(images, EYE, 64, copies=config.copies)
     agent = Agent.for_batch(config, batch)
     make: Any = reinforce if isinstance(config, ReinforceConfig) else control
@@ -59,7 +42,7 @@ def test_it_learns_where_to_look(reward: Any) -> None:
     assert evaluation.mean[0].percent > 35  # nothing to be seen yet
     assert evaluation.mean[1].percent < 10
     assert evaluation.sampled[1].percent < 15
-    images, side = _task()
+    images, side = cue_task()
     test = images.splits["test"]
     x = agent.predict(images.images[test]).locations[:, 1, 0]
     looked_left = x < 0
