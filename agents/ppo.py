@@ -18,8 +18,7 @@ from .training import GaussianConfig
 class PpoConfig(GaussianConfig):
     """The options of PPO; those of `GaussianConfig` and these.
 
-    A step is one batch of episodes. `learning_rate`, `weight_decay`, `early` and `clip` are the
-    perceiver's.
+    A step is one batch of episodes. `learning_rate`, `early` and `clip` are the perceiver's.
 
     Attributes:
         minibatches: Into how many parts a batch is split, one improvement each, for the perceiver

@@ -223,7 +223,12 @@ class PpoLearner:
                     gae_lambda=config.trace,
                     clip_range=config.clip_range,
                     max_grad_norm=config.policy_clip,
-                    policy_kwargs={"net_arch": list(config.layers)},
+                    policy_kwargs={
+                        "net_arch": list(config.layers),
+                        "optimizer_class": torch.optim.AdamW,
+                        # stable-baselines3's own epsilon for PPO
+                        "optimizer_kwargs": {"weight_decay": config.weight_decay, "eps": 1e-5},
+                    },
                     device=self._batch.device,
                 )
             networks = ppo.policy.mlp_extractor

@@ -70,7 +70,10 @@ TARGETS: Mapping[str, Target] = {
         "points above REINFORCE",
         0.5,
         seconds=240,
-        training={"reinforce": {"batch": 256, **TASKS["28x28"].recipe}},
+        training={
+            "reinforce": {"batch": 256, **TASKS["28x28"].recipe},
+            "ppo": {"weight_decay": TASKS["28x28"].recipe["weight_decay"]},
+        },
     ),
     "translated-60": Target(
         "glimpse/TranslatedMNIST-v0",

@@ -110,6 +110,19 @@ def test_the_seed_decides_and_nobody_else_is_disturbed() -> None:
     assert _take(_learner(seed=1), 3) != told
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_it_learns_on_cuda() -> None:
+    images, eye = small_images().to(torch.device("cuda")), Eye(sensor=GlimpseSensor(3), glimpses=3)
+    config = PpoConfig(**PLAIN)
+    batch = GlimpseBatch(images, eye, config.batch)
+    agent = Agent.for_batch(config, batch)
+    before = {name: value.clone() for name, value in agent.model.state_dict().items()}
+    learner = PpoLearner(config, batch, agent.model)
+    assert all(math.isfinite(value) for told in _take(learner, 3) for value in told.values())
+    assert all(value.is_cuda for value in agent.model.state_dict().values())
+    assert differ(agent.model.state_dict(), before)
+
+
 def test_every_epoch_shows_every_image_once() -> None:
     learner = _learner()
     asked = learner.view.batch
