@@ -7,17 +7,22 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+# The option that makes each short, and what it says at its end.
+SHORT = {
+    "own_images.py": ("--steps", "test error"),
+    "recurrent_ppo.py": ("--steps", "of the test images"),
+    "search.py": ("--slides", "of 3 found"),
+    "train.py": ("--steps", "test error"),
+}
 
 
 def test_there_are_examples() -> None:
-    assert [example.name for example in EXAMPLES] == ["own_images.py", "search.py", "train.py"]
+    assert [example.name for example in EXAMPLES] == list(SHORT)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_an_example_runs_and_is_short(example: Path, tmp_path: Path) -> None:
-    short, says = (
-        ("--slides", "of 3 found") if "search" in example.name else ("--steps", "test error")
-    )
+    short, says = SHORT[example.name]
     done = subprocess.run(
         [sys.executable, "-W", "error", example, short, "3"],
         cwd=tmp_path,
