@@ -122,14 +122,16 @@ class PpoLearner:
             progress_bar: Show stable-baselines3's own.
         """
         between = _BetweenBatches(self._prepare, self._tell, self._finish)
+        both = CallbackList([between, *([callback] if callback else [])])
         with own_randomness(self._batch.device):
             self.ppo.learn(
                 steps * self.ppo.n_steps * self.ppo.n_envs,
-                CallbackList([between, *([callback] if callback else [])]),
+                both,
                 log_interval=1,
                 reset_num_timesteps=False,
                 progress_bar=progress_bar,
             )
+        both.locals.clear()  # all that SB3's loop knew, callbacks included: megabytes a step
         if not self.ppo.rollout_buffer.full:
             self._begin_from(self._step)
 

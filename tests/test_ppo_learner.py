@@ -1,5 +1,8 @@
 """PPO on a belief view: stable-baselines3's own, taught batch by batch, resumed to the last bit."""
 
+import gc
+import math
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +287,27 @@ def test_save_works_for_who_wants_a_zip(tmp_path: Path) -> None:
     hidden = np.random.default_rng(0).normal(size=(3, SIZES["hidden"])).astype(np.float32)
     wanted = learner.ppo.predict(hidden, deterministic=True)[0]
     np.testing.assert_array_equal(loaded.predict(hidden, deterministic=True)[0], wanted)
+
+
+def test_nothing_of_a_step_is_kept() -> None:
+    kept: list[Any] = []
+
+    class Look(BaseCallback):
+        def _on_step(self) -> bool:
+            kept.append(weakref.ref(self.locals["new_obs"]))
+            return True
+
+    learner = _learner()
+    gc.collect()
+    gc.disable()  # what only the collector finds would pile up
+    try:
+        for _ in range(3):
+            learner.learn(1, Look())
+        alive = [reference() is not None for reference in kept]
+    finally:
+        gc.enable()
+    assert len(alive) == 3 * ACTIONS
+    assert sum(alive) <= 1  # what PPO goes on from
 
 
 # Refusals
