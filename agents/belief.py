@@ -86,6 +86,15 @@ class BeliefView(VectorEnv[Array, Array, Array]):
                 f"`batch` must be the engine of an environment, got a {type(batch).__name__}: "
                 "give env.core"
             )
+        if not isinstance(model, RecurrentAttention):
+            raise ValueError(
+                f"`model` must be a perceiver's networks, got a {type(model).__name__}: "
+                "give agent.model"
+            )
+        if learn is not None and not callable(learn):
+            raise ValueError(
+                f"`learn` must be a function, got a {type(learn).__name__}: give perceiver.learn"
+            )
         check_name("reward", reward, REWARDS)
         if batch.predict != "external":
             raise ValueError(

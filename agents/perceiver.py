@@ -60,7 +60,8 @@ class Perceiver:
     Attributes:
         model: What is taught.
         learning_rate: As given, or as it was set.
-        metrics: The mean `answer loss` and `train error %` of the last batch; empty before one.
+        metrics: `answer loss` and `train error %` of the last batch, the mean over its parts; empty
+            before one.
     """
 
     def __init__(

@@ -21,8 +21,8 @@ class PpoConfig(GaussianConfig):
     A step is one batch of episodes. `learning_rate`, `early` and `clip` are the perceiver's.
 
     Attributes:
-        minibatches: Into how many parts a batch is split, one improvement each, for the perceiver
-            and in every epoch of PPO.
+        minibatches: Into how many parts at most a batch is split, one improvement each, for the
+            perceiver and in every epoch of PPO.
         epochs: How often PPO goes through a batch.
         policy_rate: The learning rate of policy and value at its highest; it falls as the other.
         discount: Of the rewards that follow (gamma).
@@ -49,6 +49,10 @@ class PpoConfig(GaussianConfig):
         """Refuse options that cannot be meant."""
         super().__post_init__()
         check_count(1, minibatches=self.minibatches, epochs=self.epochs)
+        if not isinstance(self.layers, tuple):
+            raise ValueError(
+                f"`layers` must be a tuple of widths, got {self.layers!r}: write (64,) for one"
+            )
         check_count(1, **{f"layers[{number}]": width for number, width in enumerate(self.layers)})
         check_at_least(
             0,

@@ -11,18 +11,21 @@ Source: A. Raffin et al., "Stable-Baselines3: Reliable Reinforcement Learning Im
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
-from math import log
+from math import isfinite, log
 from typing import Any
 
 import torch
 from stable_baselines3 import PPO
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import FlattenExtractor
+from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
 
 from glimpse.batch import GlimpseBatch, Observation
+from glimpse.checks import check_count
 from glimpse.networks import RecurrentAttention
 from glimpse.randomness import derive_seed, own_randomness, seed_globally
 from glimpse.tasks import classification
@@ -105,35 +108,46 @@ class PpoLearner:
             ValueError: The perceiver's loss is no number any more.
         """
         self.learn(1)
+        # SB3 empties its log before it trains, so what it logged in training is still there.
         logged = self.ppo.logger.name_to_value
         earned = float(self.ppo.rollout_buffer.rewards.sum(axis=0).mean())
         of_ppo = {ours: float(logged[theirs]) for theirs, ours in _METRICS.items()}
-        return {**self._perceiver.metrics, "reward": earned, **of_ppo}
+        known = {name: value for name, value in of_ppo.items() if isfinite(value)}
+        return {**self._perceiver.metrics, "reward": earned, **known}
 
     def learn(
-        self, steps: int, callback: BaseCallback | None = None, *, progress_bar: bool = False
+        self, steps: int, callback: MaybeCallback = None, *, progress_bar: bool = False
     ) -> None:
         """Take many steps in one call of stable-baselines3's `learn`.
 
         Args:
             steps: How many.
-            callback: One of stable-baselines3's. If it ends training within a batch of episodes,
-                the batch is played again by the next call.
+            callback: What stable-baselines3 takes as one. If it ends training, that is with the
+                batch of episodes it is in. Its `locals` are empty afterwards.
             progress_bar: Show stable-baselines3's own.
+
+        Raises:
+            ValueError: `steps` is no whole number, or the perceiver's loss no number any more.
         """
-        between = _BetweenBatches(self._prepare, self._tell, self._finish)
-        both = CallbackList([between, *([callback] if callback else [])])
-        with own_randomness(self._batch.device):
-            self.ppo.learn(
-                steps * self.ppo.n_steps * self.ppo.n_envs,
-                both,
-                log_interval=1,
-                reset_num_timesteps=False,
-                progress_bar=progress_bar,
-            )
-        both.locals.clear()  # all that SB3's loop knew, callbacks included: megabytes a step
-        if not self.ppo.rollout_buffer.full:
-            self._begin_from(self._step)
+        check_count(0, steps=steps)
+        batches, whole = _Batches(callback, self._prepare, self._tell, self._finish), False
+        try:
+            with own_randomness(self._batch.device):
+                self.ppo.learn(
+                    steps * self.ppo.n_steps * self.ppo.n_envs,
+                    batches,
+                    log_interval=1,
+                    reset_num_timesteps=False,
+                    progress_bar=progress_bar,
+                )
+            whole = True
+        except _EndedByCallback:
+            batches.on_training_end()
+            whole = True
+        finally:
+            batches.locals.clear()  # all that SB3's loop knew, callbacks included: megabytes a step
+            if not whole:  # an error or Ctrl-C within a batch, which is then played again
+                self._begin_from(self._step)
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, optimisers and the number of steps taken."""
@@ -160,7 +174,8 @@ class PpoLearner:
             self._begin_from(int(state["step"]))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
-                f"the checkpoint must be this agent's, got another ({str(error).splitlines()[0]}): "
+                f"the checkpoint must be this agent's, got another "
+                f"({str(error).splitlines()[-1].strip()}): "
                 "resume with the options it was trained with"
             ) from error
 
@@ -236,10 +251,14 @@ class PpoLearner:
             networks = ppo.policy.mlp_extractor
             locator = nn.Sequential(*networks.policy_net, ppo.policy.action_net)
             baseline = nn.Sequential(*networks.value_net, ppo.policy.value_net)
+            if type(ppo.policy.features_extractor) is not FlattenExtractor:
+                raise TypeError("it has a feature extractor of its own")
+            if (str(locator), str(baseline)) != (str(model.locator), str(model.baseline)):
+                raise TypeError("it has other networks")
             locator.load_state_dict(model.locator.state_dict())
             baseline.load_state_dict(model.baseline.state_dict())
             ppo.policy.log_std.requires_grad_(False)
-        except (AssertionError, AttributeError, RuntimeError, TypeError, ValueError) as error:
+        except (AssertionError, AttributeError, TypeError, ValueError) as error:
             name = policy if isinstance(policy, str) else getattr(policy, "__name__", policy)
             raise ValueError(
                 f"`policy` must be one that stable-baselines3's PPO takes for a vector, with "
@@ -251,31 +270,55 @@ class PpoLearner:
         return ppo
 
 
-class _BetweenBatches(BaseCallback):
-    """Do something before a batch of episodes, after it, and after PPO has learned from it."""
+class _EndedByCallback(Exception):
+    """Training shall end, between two batches."""
+
+
+class _Batches(CallbackList):
+    """The user's callbacks, and what happens before, after and between batches of episodes.
+
+    Args:
+        callback: The user's.
+        before: Is called before a batch.
+        after: Is called after it.
+        learned: Is called when PPO, too, has learned from it.
+    """
 
     def __init__(
         self,
+        callback: MaybeCallback,
         before: Callable[[], None],
         after: Callable[[], None],
         learned: Callable[[], None],
     ) -> None:
-        super().__init__()
-        self._before, self._after, self._learned, self._played = before, after, learned, False
+        if isinstance(callback, BaseCallback):
+            callback = [callback]
+        elif callback is not None and not isinstance(callback, list):
+            callback = [ConvertCallback(callback)]
+        super().__init__(callback or [])
+        self._before, self._after, self._learned = before, after, learned
+        self._played = self._ending = False
 
     def _on_rollout_start(self) -> None:
         self._finish()
+        if self._ending:
+            raise _EndedByCallback
         self._before()
+        super()._on_rollout_start()
 
     def _on_step(self) -> bool:
+        """Go on in any case: half a batch would teach the perceiver and not PPO."""
+        self._ending |= not super()._on_step()
         return True
 
     def _on_rollout_end(self) -> None:
         self._after()
         self._played = True
+        super()._on_rollout_end()
 
     def _on_training_end(self) -> None:
         self._finish()
+        super()._on_training_end()
 
     def _finish(self) -> None:
         if self._played:

@@ -24,13 +24,14 @@ class TrainingConfig(ABC):
         steps: How many times the weights are improved, once a batch of episodes.
         batch: How many images a batch has.
         copies: How many episodes of each image a batch has (the paper's M).
-        learning_rate: Of Adam at its highest; it falls to 0 along a cosine.
+        learning_rate: Of AdamW at its highest; it falls to 0 along a cosine.
         warm_up: Steps in which the learning rate rises to that, in a straight line.
         weight_decay: Each step takes this share of every weight, times the learning rate (AdamW).
         ema: The agent's weights are the mean of the learned ones, each step's `ema` times as heavy
             as the next one's (less in the first steps); 0: they are the last ones.
         early: Weight of the answers before the last, relative to the last (0: the paper's).
-        clip: The Euclidean norm of the gradient is cut to this, the location head's by itself.
+        clip: The Euclidean norm of the gradient is cut to this, that of what says where to look by
+            itself.
         core: The recurrent core: `lstm`, or `relu` as in the paper.
         hidden: Width of the hidden state.
         features: Width of the glimpse network's output.

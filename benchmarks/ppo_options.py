@@ -26,7 +26,7 @@ EPISODES = 1024  # of a step of the defaults; a smaller batch takes more steps
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "the defaults": {},
     "the defaults, another seed": {"seed": 1},
-    "std learned, as stable-baselines3 does": {},  # `Free` below
+    "std learned, as stable-baselines3 does": {},  # by `LEARNERS` below
     "std=0.05": {"std": 0.05},
     "std=0.2": {"std": 0.2},
     "std=0.15 falling to 0.05": {"std": 0.15, "last_std": 0.05},
@@ -35,9 +35,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "discount=0 (each glimpse for itself)": {"discount": 0.0},
     "trace=0.9": {"trace": 0.9},
     "epochs=1": {"epochs": 1},
-    "epochs=5": {"epochs": 5},
+    "epochs=4": {"epochs": 4},
     "minibatches=1": {"minibatches": 1},
     "minibatches=8": {"minibatches": 8},
+    "batch=512, minibatches=2": {"batch": 512, "minibatches": 2},
     "batch=256, minibatches=1": {"batch": 256, "minibatches": 1},
     "policy_rate=3e-4": {"policy_rate": 3e-4},
     "policy_rate=3e-3": {"policy_rate": 3e-3},
@@ -45,6 +46,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "learning_rate=1e-3": {"learning_rate": 1e-3},
     "learning_rate=4e-3": {"learning_rate": 4e-3},
     "weight_decay=0.3": {"weight_decay": 0.3},
+    "weight_decay=0.3, policy_rate=3e-4": {"weight_decay": 0.3, "policy_rate": 3e-4},
     "early=0": {"early": 0.0},
     "early=1": {"early": 1.0},
     "ema=0": {"ema": 0.0},
@@ -64,6 +66,9 @@ class Free(PpoLearner):
         log_std.requires_grad_(True)
 
 
+LEARNERS = {"std learned, as stable-baselines3 does": Free}
+
+
 def run(name: str, steps: int) -> tuple[float, float, float]:
     """Train; return the validation error in percent, the last std and the CPU seconds."""
     options = dict(VARIANTS[name])
@@ -73,7 +78,7 @@ def run(name: str, steps: int) -> tuple[float, float, float]:
         for rows in (config.batch, 500)
     )
     agent = Agent.for_batch(config, core)
-    learner = (Free if "learned" in name else PpoLearner)(config, core, agent.model)
+    learner = LEARNERS.get(name, PpoLearner)(config, core, agent.model)
     start = time.process_time()
     with ProgressBar() as bar:
         train(learner, config.steps, [bar])

@@ -6,11 +6,19 @@ from typing import Any
 from gymnasium.envs.registration import register
 
 from .config import EnvConfig, build_core
-from .grid import on_grid
+from .grid import cell_centres, on_grid
 from .single import GlimpseEnv
 from .vector import GlimpseVectorEnv
 
-__all__ = ["ENVIRONMENTS", "EnvConfig", "GlimpseEnv", "GlimpseVectorEnv", "build_core", "on_grid"]
+__all__ = [
+    "ENVIRONMENTS",
+    "EnvConfig",
+    "GlimpseEnv",
+    "GlimpseVectorEnv",
+    "build_core",
+    "cell_centres",
+    "on_grid",
+]
 
 # What each environment shows, and how: the paper's sensor where the paper has the task.
 ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = {

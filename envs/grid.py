@@ -35,13 +35,27 @@ def on_grid(env: VectorEnv[Any, Any, Any], side: int) -> VectorEnv[Any, Any, Any
         )
 
     def locations(actions: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
-        actions = np.asarray(actions)
-        if actions.dtype.kind not in "iu" or not ((actions >= 0) & (actions < side**2)).all():
+        if np.shape(actions) != (env.num_envs,):
             raise ValueError(
-                f"actions must be whole numbers in [0, {side**2}), got {actions.dtype} from "
-                f"{actions.min()} to {actions.max()}: name cells of the grid"
+                f"actions must be ({env.num_envs},), got {np.shape(actions)}: name a cell for each "
+                "environment"
             )
-        rows, columns = np.divmod(actions, side)
-        return ((2 * np.stack([columns, rows], axis=1) + 1) / side - 1).astype(np.float32)
+        return cell_centres(actions, side)
 
     return TransformAction(env, locations, single_action_space=spaces.Discrete(side * side))
+
+
+def cell_centres(actions: NDArray[np.integer[Any]], side: int) -> NDArray[np.float32]:
+    """Return the locations (B, 2) that such actions (B,) look at.
+
+    Raises:
+        ValueError: An action names no cell.
+    """
+    actions = np.asarray(actions)
+    if actions.dtype.kind not in "iu" or not ((actions >= 0) & (actions < side**2)).all():
+        raise ValueError(
+            f"actions must be whole numbers in [0, {side**2}), got {actions.dtype} "
+            f"{actions.tolist()[:8]}: name cells of the grid"
+        )
+    rows, columns = np.divmod(actions, side)
+    return ((2 * np.stack([columns, rows], axis=1) + 1) / side - 1).astype(np.float32)

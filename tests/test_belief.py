@@ -797,3 +797,12 @@ def test_an_environment_is_not_its_engine() -> None:
     ):
         BeliefView(env, _model(make_eye()))
     BeliefView(env.core, _model(make_eye()))
+
+
+@pytest.mark.plain
+def test_what_is_no_perceiver_is_refused() -> None:
+    view = _view("centre")
+    with refused("`model` must be a perceiver's networks, got a GlimpseBatch: give agent.model"):
+        BeliefView(view.batch, view.batch)  # type: ignore[arg-type]
+    with refused("`learn` must be a function, got a int: give perceiver.learn"):
+        BeliefView(view.batch, view.model, learn=3)  # type: ignore[arg-type]

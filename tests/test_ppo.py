@@ -15,6 +15,11 @@ from glimpse.agents import PpoConfig
         ({"minibatches": 0}, "`minibatches` must be a whole number from 1, got 0: choose another"),
         ({"epochs": 0}, "`epochs` must be a whole number from 1, got 0: choose another"),
         ({"layers": (8, 0)}, "`layers[1]` must be a whole number from 1, got 0: choose another"),
+        pytest.param(
+            {"layers": 64},
+            "`layers` must be a tuple of widths, got 64: write (64,) for one",
+            marks=pytest.mark.plain,
+        ),
         ({"policy_rate": -1.0}, "`policy_rate` must be finite and at least 0, got -1"),
         ({"discount": 1.5}, "`discount` must be at most 1, got 1.5: choose it in [0, 1]"),
         ({"trace": math.nan}, "`trace` must be finite"),

@@ -15,6 +15,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 from torch.distributions import Normal
 from torch.utils._pytree import tree_map
@@ -266,17 +267,64 @@ def test_its_logger_its_callbacks_and_its_progress_bar(tmp_path: Path) -> None:
     assert "perceiver/answer loss" in header
 
 
-def test_a_callback_may_break_a_step_off_and_it_is_taken_again() -> None:
+@pytest.mark.parametrize("at", range(1, ACTIONS + 1))
+def test_a_callback_that_ends_training_ends_it_with_the_batch(at: int) -> None:
     class Stop(BaseCallback):
+        ended = False
+
         def _on_step(self) -> bool:
-            return False
+            return self.n_calls % ACTIONS != at % ACTIONS
+
+        def _on_training_end(self) -> None:
+            self.ended = True
+
+    whole, ended, stop = _learner(), _learner(), Stop()
+    told = _take(whole, 4)
+    assert _take(ended, 2) == told[:2]
+    ended.learn(5, stop)
+    assert stop.ended
+    assert stop.n_calls == ACTIONS
+    assert _take(ended, 1) == told[3:]
+    assert_same(_weights(ended), _weights(whole))
+
+
+@pytest.mark.parametrize("call", [1, ACTIONS + 1])
+def test_a_batch_that_an_error_breaks_off_is_played_again(call: int) -> None:
+    def press(locals_: Any, globals_: Any) -> bool:
+        nonlocal call
+        call -= 1
+        if call == 0:
+            raise KeyboardInterrupt
+        return True
 
     whole, broken = _learner(), _learner()
     told = _take(whole, 4)
-    assert _take(broken, 2) == told[:2]
-    broken.learn(1, Stop())
-    assert _take(broken, 2) == told[2:]
+    taken = 1 if call == 1 else 2
+    _take(broken, 1)
+    with pytest.raises(KeyboardInterrupt):
+        broken.learn(3, press)
+    assert _take(broken, 4 - taken) == told[taken:]
     assert_same(_weights(broken), _weights(whole))
+
+
+def test_callbacks_may_be_functions_and_lists() -> None:
+    calls = []
+    learner = _learner()
+    learner.learn(2, lambda *_: calls.append(1) or True)
+    learner.learn(1, [_Counted(calls), _Counted(calls)])
+    assert len(calls) == (2 + 2) * ACTIONS
+    with refused("`steps` must be a whole number from 0, got -1: choose another"):
+        learner.learn(-1)
+
+
+class _Counted(BaseCallback):
+    def __init__(self, calls: list[int]) -> None:
+        super().__init__()
+        self._calls = calls
+
+    def _on_step(self) -> bool:
+        self._calls.append(1)
+        return True
 
 
 def test_save_works_for_who_wants_a_zip(tmp_path: Path) -> None:
@@ -316,6 +364,31 @@ def test_nothing_of_a_step_is_kept() -> None:
 class _Deeper(ActorCriticPolicy):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **{**options, "net_arch": [4]})
+
+
+class _Rectified(ActorCriticPolicy):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "activation_fn": torch.nn.ReLU})
+
+
+class _Extracting(ActorCriticPolicy):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "features_extractor_class": _Extractor})
+
+
+class _Extractor(BaseFeaturesExtractor):
+    def __init__(self, space: Any) -> None:
+        super().__init__(space, space.shape[0])
+        self.layer = torch.nn.Linear(space.shape[0], space.shape[0])
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.layer(hidden)
+
+
+@pytest.mark.parametrize("policy", [_Rectified, _Extracting])
+def test_a_policy_that_the_agent_could_not_repeat(policy: Any) -> None:
+    with refused(f"layers=(5,) and Gaussian locations, got {policy.__name__} (it has "):
+        _learner(policy=policy, layers=(5,))
 
 
 @pytest.mark.parametrize("policy", ["CnnPolicy", "MultiInputPolicy", "Mlp", _Deeper])
