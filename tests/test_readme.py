@@ -1,4 +1,7 @@
-"""What the README shows runs: every Python block, and every `glimpse` command in its order."""
+"""What the README shows runs: every Python block, and every `glimpse` command in its order.
+
+So do the Python blocks of the pages in docs; their links lead somewhere, too.
+"""
 
 import os
 import re
@@ -13,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
+PAGES = [README, *sorted((README.parent / "docs").rglob("*.md"))]
 SHELLS = ("sh", "bash", "console")
 SECONDS = 300  # for one block or command
 
@@ -54,7 +58,12 @@ def _commands(text: str) -> Iterator[Block]:
 
 
 TEXT = README.read_text(encoding="utf-8")
-EXAMPLES = [block for block in _blocks(TEXT) if block.language == "python"]
+EXAMPLES = [
+    pytest.param(block, id=f"{page.name} line {block.line}")
+    for page in PAGES
+    for block in _blocks(page.read_text(encoding="utf-8"))
+    if block.language == "python"
+]
 COMMANDS = list(_commands(TEXT))
 
 
@@ -106,7 +115,7 @@ def _id(block: Block) -> str:
 
 
 def test_the_readme_shows_how_in_python_and_on_the_command_line() -> None:
-    assert EXAMPLES, f"{README} has no ```python block"
+    assert "```python" in TEXT, f"{README} has no ```python block"
     assert COMMANDS, f"{README} has no `glimpse` command in a ```sh block"
     assert {command.text.split("glimpse ", 1)[1].split()[0] for command in COMMANDS} >= {"train"}
 
@@ -121,7 +130,7 @@ def test_a_command_runs_after_those_before_it(number: int, place: Path) -> None:
     assert "Warning" not in result.stderr
 
 
-@pytest.mark.parametrize("block", EXAMPLES, ids=[_id(block) for block in EXAMPLES])
+@pytest.mark.parametrize("block", EXAMPLES)
 def test_an_example_runs_on_its_own(block: Block, place: Path, tmp_path: Path) -> None:
     _skip_without_mnist(block)
     if re.search(r"""["']runs?\b""", block.text):  # it reads what a command has written
@@ -132,12 +141,20 @@ def test_an_example_runs_on_its_own(block: Block, place: Path, tmp_path: Path) -
     assert result.returncode == 0, f"{block.text}\n{result.stdout}{result.stderr}"
 
 
-def test_links_lead_to_files_that_are_there() -> None:
-    prose = re.sub(r"^ *```.*?^ *```", "", TEXT, flags=re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
     links = re.findall(r"\]\(([^)#\s]+)", prose)
-    missing = [link for link in links if "://" not in link and not (README.parent / link).exists()]
-    assert links
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert links or page != README
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_waits_to_be_filled_in(page: Path) -> None:
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if re.fullmatch(r"[A-Z]{3,}|.*\b(TODO|TBD|XXX)\b.*", line)]
 
 
 SAMPLE = """\
