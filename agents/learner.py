@@ -17,6 +17,7 @@ from glimpse.recorded import Recorded
 from glimpse.tasks import classification
 
 from .averaging import average
+from .checkpoint import own_checkpoint
 from .draws import Draws
 from .policies import Policy
 from .rollout import Rollout, roll_out
@@ -164,17 +165,12 @@ class EpisodeLearner:
         Raises:
             ValueError: The state is not one of this learner's.
         """
-        try:
+        with own_checkpoint():
             self.model.load_state_dict(state["model"])
             if self.config.ema:
                 self._learning.load_state_dict(state["learning"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._step = int(state["step"])
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"the checkpoint must be this agent's, got another ({str(error).splitlines()[0]}): "
-                "resume with the options it was trained with"
-            ) from error
         for group in self._optimiser.param_groups:  # the state may come from another device
             group["lr"] = torch.zeros((), device=self.batch.device)
             group["capturable"] = self.batch.device.type == "cuda"

@@ -32,6 +32,7 @@ from glimpse.tasks import classification
 
 from .averaging import average
 from .belief import BeliefView
+from .checkpoint import own_checkpoint
 from .draws import Draws
 from .perceiver import Perceiver
 from .ppo import PpoConfig
@@ -165,19 +166,13 @@ class PpoLearner:
         Raises:
             ValueError: The state is not one of this learner's.
         """
-        try:
+        with own_checkpoint():
             self.model.load_state_dict(state["model"])
             if self.config.ema:
                 self._learning.load_state_dict(state["learning"])
             self._perceiver.load_state_dict(state["perceiver"])
             self.ppo.policy.optimizer.load_state_dict(state["policy"])
             self._begin_from(int(state["step"]))
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"the checkpoint must be this agent's, got another "
-                f"({str(error).splitlines()[-1].strip()}): "
-                "resume with the options it was trained with"
-            ) from error
 
     def _begin_from(self, step: int) -> None:
         """Let the next thing that PPO does be to begin the episodes of this step."""

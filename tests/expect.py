@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,3 +31,20 @@ def generator(seed: int = 0) -> torch.Generator:
 def anywhere(*shape: int, seed: int = 0) -> Tensor:
     """Return locations, uniform in [-1, 1] x [-1, 1]."""
     return torch.rand((*shape, 2), generator=generator(seed)) * 2 - 1
+
+
+def assert_alike(got: Any, wanted: Any) -> None:
+    """Compare to the last bit, types and data types included."""
+    assert type(got) is type(wanted)
+    if isinstance(wanted, dict):
+        assert got.keys() == wanted.keys()
+        for name in wanted:
+            assert_alike(got[name], wanted[name])
+    elif isinstance(wanted, np.ndarray) and wanted.dtype == object:
+        for one, other in zip(got, wanted, strict=True):
+            assert_alike(one, other)
+    elif isinstance(wanted, np.ndarray):
+        assert got.dtype == wanted.dtype
+        np.testing.assert_array_equal(got, wanted)
+    else:
+        assert got == wanted

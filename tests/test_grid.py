@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from expect import refused
+from expect import assert_alike, refused
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from lookers import make_agent, make_batch, make_eye
@@ -83,18 +83,6 @@ def _environment(kind: str) -> VectorEnv[Any, Any, Any]:
     return BeliefView(make_batch(eye, ROWS), make_agent(eye=eye).model)
 
 
-def _assert_same(got: Any, wanted: Any) -> None:
-    if isinstance(wanted, dict):
-        assert got.keys() == wanted.keys()
-        for name in wanted:
-            _assert_same(got[name], wanted[name])
-    elif isinstance(wanted, np.ndarray) and wanted.dtype == object:
-        for one, other in zip(got, wanted, strict=True):
-            _assert_same(one, other)
-    else:
-        np.testing.assert_array_equal(got, wanted)
-
-
 @pytest.mark.parametrize("kind", ["glimpses", "belief"])
 def test_a_step_is_the_one_with_the_locations(kind: str) -> None:
     """With everything it tells, over the end of two episodes."""
@@ -103,13 +91,13 @@ def test_a_step_is_the_one_with_the_locations(kind: str) -> None:
     assert env.num_envs == ROWS
     assert env.single_observation_space == plain.single_observation_space
     for got, wanted in zip(env.reset(seed=4), plain.reset(seed=4), strict=True):
-        _assert_same(got, wanted)
+        assert_alike(got, wanted)
     looks, ends = _looks(3), 0
     for time in range(9):
         actions = np.random.default_rng(time).integers(9, size=ROWS)
         results = env.step(actions), plain.step(looks[actions])
         for got, wanted in zip(*results, strict=True):
-            _assert_same(got, wanted)
+            assert_alike(got, wanted)
         ends += int(results[0][2].all())
     assert ends >= 2
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cue import EYE, cue_task
-from expect import refused
+from expect import assert_alike, refused
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -88,23 +88,6 @@ class Ending(VectorEnv[Any, Any, Any]):
         return self.time.copy(), np.arange(4.0), over, cut, info
 
 
-def _assert_same(got: Any, wanted: Any) -> None:
-    """Compare to the last bit, types and data types included."""
-    assert type(got) is type(wanted)
-    if isinstance(wanted, dict):
-        assert got.keys() == wanted.keys()
-        for name in wanted:
-            _assert_same(got[name], wanted[name])
-    elif isinstance(wanted, np.ndarray) and wanted.dtype == object:
-        for one, other in zip(got, wanted, strict=True):
-            _assert_same(one, other)
-    elif isinstance(wanted, np.ndarray):
-        assert got.dtype == wanted.dtype
-        np.testing.assert_array_equal(got, wanted)
-    else:
-        assert got == wanted
-
-
 def _timeless(info: dict[str, Any]) -> dict[str, Any]:
     """Return what an environment said without how long it took."""
     return {
@@ -130,17 +113,17 @@ def test_every_step_is_the_environment_s(kind: str) -> None:
     plain, adapted = KINDS[kind](), SB3VecEnv(KINDS[kind]())
     adapted.seed(6)
     observation, info = plain.reset(seed=6)
-    _assert_same(adapted.reset(), observation)
-    _assert_same(adapted.info, info)
+    assert_alike(adapted.reset(), observation)
+    assert_alike(adapted.info, info)
     ends = 0
     for time in range(8):
         action = _action(plain, time)
         observation, rewards, over, cut, info = plain.step(action)
         got, earned, done, infos = adapted.step(action)
-        _assert_same(got, observation)
-        _assert_same(earned, rewards.astype(np.float32))
-        _assert_same(done, over | cut)
-        _assert_same(_timeless(adapted.info), _timeless(info))
+        assert_alike(got, observation)
+        assert_alike(earned, rewards.astype(np.float32))
+        assert_alike(done, over | cut)
+        assert_alike(_timeless(adapted.info), _timeless(info))
         assert isinstance(infos, list)
         assert len(infos) == ROWS
         for row in range(ROWS):
@@ -148,7 +131,7 @@ def test_every_step_is_the_environment_s(kind: str) -> None:
             if over[row]:
                 last = info["final_obs"][row]
                 wanted = {"terminal_observation": last, "TimeLimit.truncated": False}
-            _assert_same(infos[row], wanted)
+            assert_alike(infos[row], wanted)
         ends += int(over.all())
     assert ends >= 2
     adapted.close()
@@ -248,9 +231,9 @@ def test_a_reset_shows_the_images_that_are_named() -> None:
     env.seed(4)
     env.set_options({"indices": indices})
     observation, info = view.reset(seed=4, options={"indices": indices})
-    _assert_same(env.reset(), observation)
+    assert_alike(env.reset(), observation)
     assert env.info["target"].tolist() == info["target"].tolist()
-    _assert_same(env.reset(), view.reset()[0])  # and then the next of that seed
+    assert_alike(env.reset(), view.reset()[0])  # and then the next of that seed
 
 
 def test_options_row_by_row_are_refused() -> None:
@@ -387,7 +370,7 @@ def test_observations_may_be_normalised() -> None:
     for time in range(30):
         observation, rewards, *_, info = plain.step(_action(plain, time))
         got, earned, _, infos = env.step(_action(plain, time))
-        _assert_same(env.get_original_obs(), observation)
+        assert_alike(env.get_original_obs(), observation)
         np.testing.assert_array_equal(earned, rewards.astype(np.float32))
         seen.append(observation)
         shown.append(got)
