@@ -19,10 +19,11 @@ from torch import Tensor
 from glimpse.batch import GlimpseBatch, Observation
 from glimpse.checks import check_name
 from glimpse.evaluation import ErrorRate, error_rates
+from glimpse.grid import Grid
 from glimpse.networks import RecurrentAttention, State
 from glimpse.precision import autocast
 from glimpse.rewards import REWARDS
-from glimpse.tasks import classification
+from glimpse.tasks import answered
 
 from .perceiver import Episodes
 
@@ -33,20 +34,23 @@ class BeliefView(VectorEnv[Array, Array, Array]):
     """A batch of images, seen by a perceiver, as a Gymnasium vector environment.
 
     ## Action Space
-    `Box(-1, 1, (2,))`: where to look next, in units of the eye's actions.
+    `Box(-1, 1, (a,))`: where to look next, in units of the eye's actions, and what else these say.
+    With a `grid`, `Discrete`: the number of a place (`glimpse.grid`).
 
     ## Observation Space
     `Box(-inf, inf, (D,))`: the perceiver's hidden state.
 
     ## Rewards
     What the perceiver's own answer after the glimpse earns: `gain`, by how much the log-probability
-    of the right class rose, in nats; `correct`, 1 if the last answer is right.
+    of the right class rose, in nats; `correct`, 1 if the last answer is right; `loss`, minus the
+    cross-entropy of each answer over ln n. What the look costs is taken off.
 
     ## Starting State
     The hidden state after the glimpse that `reset` returns.
 
     ## Episode End
-    With the last glimpse, in all rows at once. The same step begins the next episodes
+    With the last glimpse, in all rows at once; in a row that stopped before, what is done until
+    then has no effect. The same step begins the next episodes
     (`AutoresetMode.SAME_STEP`), with what the perceiver has learned from those that ended.
 
     Args:
@@ -55,6 +59,8 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         reward: One of `glimpse.rewards.REWARDS`.
         learn: Is told the episodes that ended, before the next ones begin: `Perceiver.learn`. None:
             the perceiver stays as it is.
+        grid: How many places lie beside one another, and below, for agents that choose one of a few
+            actions; None: actions are numbers along axes.
         begin: Begins episodes where `reset` is given neither seed nor options, and after each end;
             returns what is seen. By default the batch's `reset`.
         precision: As `glimpse.precision.autocast` has it.
@@ -64,8 +70,8 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         model: As given.
 
     Raises:
-        ValueError: The batch judges answers itself, its images have no classes, or nobody chooses
-            a location.
+        ValueError: The batch judges answers itself, its images are to be searched, or nobody
+            chooses a location.
     """
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
@@ -78,6 +84,7 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         *,
         reward: str = "gain",
         learn: Callable[[Episodes], None] | None = None,
+        grid: int | None = None,
         begin: Callable[[], Observation] | None = None,
         precision: str = "auto",
     ) -> None:
@@ -104,12 +111,16 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         if batch.eye.actions == 0:
             raise ValueError("`glimpses` must be at least 2, got 1: nobody chooses a location")
         self.batch, self.model = batch, model
-        self._task, self._reward = classification(batch.task), REWARDS[reward]
+        self._task, self._reward = answered(batch.task), REWARDS[reward]
         self._learn, self._precision = learn, precision
         self._begin_next = begin or (lambda: batch.reset()[0])
         self.num_envs = batch.rows
         self.single_observation_space = spaces.Box(-np.inf, np.inf, (model.hidden,))
-        self.single_action_space = spaces.Box(-1, 1, (2,))
+        eye = batch.eye
+        self._grid = None if grid is None else Grid(grid, eye.zoom, eye.stop)
+        self.single_action_space: spaces.Space[Any] = spaces.Box(-1, 1, (eye.action_size,))
+        if self._grid is not None:
+            self.single_action_space = spaces.Discrete(self._grid.count)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         # Of the running episodes: what was seen, log-probabilities (B, T, n), the core's state.
@@ -150,8 +161,10 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         """
         if not self._seen:
             raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
-        hidden = _to_numpy(self._look(self._locations(actions)))
-        reward = self._reward(self._answers, self.batch.target)[:, self._latest]
+        before = self.batch.count
+        hidden = _to_numpy(self._look(self._actions(actions)))
+        reward = self._reward(self._task, self._answers, self.batch.target)[:, self._latest]
+        reward = reward - self.batch.cost * (self.batch.count - before)
         rewards = reward.numpy(force=True).astype(np.float64)
         ended = np.full(self.num_envs, len(self._seen) > self.batch.eye.actions)
         never, info = np.zeros(self.num_envs, dtype=np.bool_), self._info()
@@ -168,37 +181,47 @@ class BeliefView(VectorEnv[Array, Array, Array]):
 
         Args:
             split: `train`, `validation` or `test`.
-            choose: Turns hidden states (B, D) into locations (B, 2).
+            choose: Turns hidden states (B, D) into actions (B, ...), as `step` takes them.
             seed: Of what is random in the images and of the first locations.
         """
-        other = BeliefView(self.batch.twin(), self.model, precision=self._precision)
+        side = None if self._grid is None else self._grid.side
+        other = BeliefView(self.batch.twin(), self.model, grid=side, precision=self._precision)
         right = []
         for observation, info in other.batch.sweep(split, seed=seed):
             hidden = other._begin(observation)
             for _ in range(other.batch.eye.actions):
-                hidden = _to_numpy(other._look(other._locations(choose(hidden))))
+                hidden = _to_numpy(other._look(other._actions(choose(hidden))))
             right.append(self._task.correct(other._answers, info["target"])[:: self.batch.copies])
         return error_rates(torch.cat(right))
 
     def render(self) -> None:
         """Draw nothing: what is believed has no picture; `glimpse watch` draws what is seen."""
 
-    def _locations(self, actions: Array) -> Float[Tensor, "B 2"]:
+    def _actions(self, actions: Array) -> Float[Tensor, "B a"]:
+        rows, size = len(self._seen[0]["step"]), self.batch.eye.action_size
         actions = np.asarray(actions)
-        wanted = (len(self._seen[0]["step"]), 2)
+        if self._grid is not None:
+            if actions.shape != (rows,):
+                raise ValueError(
+                    f"actions must be ({rows},), got {actions.shape}: name one for each row"
+                )
+            actions = self._grid(actions)
+        wanted = (rows, size)
         number = actions.dtype.kind in "fiu"
         nan = " with NaN" if number and np.isnan(actions).any() else ""
         if actions.shape != wanted or not number or nan:
             raise ValueError(
                 f"actions must be numbers of shape {wanted}, got {actions.dtype} of shape "
-                f"{actions.shape}{nan}: give one (x, y) pair for each row"
+                f"{actions.shape}{nan}: give {size} numbers, (x, y) first, for each row"
             )
         return torch.from_numpy(actions.astype(np.float32)).to(self.batch.device)
 
     def _begin_again(self, hidden: Array, info: dict[str, Any]) -> tuple[Array, dict[str, Any]]:
         """Learn from what has ended and begin anew; return what is seen and said of both."""
         if self._learn is not None:
-            self._learn(Episodes(tuple(self._seen), self.batch.eye.glimpses, self.batch.target))
+            eye = self.batch.eye
+            count = self.batch.count if eye.stop else None
+            self._learn(Episodes(tuple(self._seen), eye.glimpses, self.batch.target, count))
         last = np.empty(self.num_envs, dtype=object)
         last[:] = list(hidden)
         of_obs, of_info = np.ones((2, self.num_envs), dtype=np.bool_)
@@ -219,20 +242,26 @@ class BeliefView(VectorEnv[Array, Array, Array]):
             self._state = self.model.initial(observation)
         return _to_numpy(self._perceive(observation))
 
-    def _look(self, location: Float[Tensor, "B 2"]) -> Float[Tensor, "B D"]:
-        return self._perceive(self.batch.look(location))
+    def _look(self, action: Float[Tensor, "B a"]) -> Float[Tensor, "B D"]:
+        return self._perceive(self.batch.look(action))
 
     @torch.no_grad()
     def _perceive(self, observation: Observation) -> Float[Tensor, "B D"]:
         """Remember what is seen, and answer."""
         self.model.eval()
         with autocast(self.batch.device, self._precision):
-            self._state = self.model(observation, self._state)
-            hidden = self._state[0]
+            state = self.model(observation, self._state)
+            if self.batch.eye.stop:  # who has stopped sees nothing more
+                live = (self.batch.count > self._latest + 1)[:, None]
+                state = tuple(
+                    torch.where(live, new, old) for new, old in zip(state, self._state, strict=True)
+                )
+            self._state = state
+            hidden: Tensor = state[0]
             scores = self.model.classifier(hidden)
         self._seen.append(observation)
         if self._latest >= 0:
-            self._answers[:, self._latest] = self._task.log_probs(scores.float())
+            self._answers[:, self._latest] = self._task.answers(scores.float())
         return hidden
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least
 from glimpse.networks import RecurrentAttention
-from glimpse.tasks import classification
+from glimpse.tasks import answered
 
 from .learner import EpisodeLearner, Losses
 from .losses import answer_loss
@@ -65,10 +65,10 @@ def control(
     config: EpisodeConfig, batch: GlimpseBatch, model: RecurrentAttention
 ) -> EpisodeLearner:
     """Return a learner that is taught to answer, and not where to look."""
-    task = classification(batch.task)
+    task = answered(batch.task)
 
     def loss(rollout: Rollout) -> Losses:
-        loss_t = task.loss(rollout.log_probs, rollout.target)
+        loss_t = task.loss(rollout.answers, rollout.target)
         return {"answer loss": answer_loss(loss_t, config.early)}
 
     return EpisodeLearner(config, batch, model, loss)

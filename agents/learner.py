@@ -14,7 +14,7 @@ from glimpse.networks import RecurrentAttention
 from glimpse.precision import autocast
 from glimpse.randomness import derive_seed
 from glimpse.recorded import Recorded
-from glimpse.tasks import classification
+from glimpse.tasks import answered
 
 from .averaging import average
 from .checkpoint import own_checkpoint
@@ -49,7 +49,7 @@ class EpisodeLearner:
         locator_rate: The learning rate of the location head relative to that of the rest.
 
     Raises:
-        ValueError: The batch has another number of rows or of copies, or its images no classes.
+        ValueError: The batch has another number of rows or of copies, or images are to be searched.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class EpisodeLearner:
     ) -> None:
         config.check_rows(batch)
         self._draws = Draws(batch.images, config.batch, config.seed)
-        self._task = classification(batch.task)
+        self._task = answered(batch.task)
         # Its own episodes: whoever looks through `batch` in between would disturb a record.
         self.config, self.batch, self.model = config, batch.twin(), model
         self._learning = deepcopy(model) if config.ema else model
@@ -144,8 +144,7 @@ class EpisodeLearner:
         for group in self._optimiser.param_groups:
             torch.nn.utils.clip_grad_norm_(group["params"], config.clip)
         self._optimiser.step()
-        answer = rollout.log_probs.detach()[:, -1:]
-        right = self._task.correct(answer, rollout.target).float().mean()
+        right = self._task.correct(rollout.answers.detach(), rollout.target)[:, -1].float().mean()
         metrics = {**losses, "train error %": 100 * (1 - right)}
         self._names = list(metrics)
         return torch.stack([value.detach() for value in metrics.values()])

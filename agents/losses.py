@@ -4,7 +4,7 @@ Source: V. Mnih et al., "Recurrent Models of Visual Attention", NeurIPS 2014, se
 R. Williams, "Simple statistical gradient-following algorithms", Machine Learning 8, 1992.
 """
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -41,25 +41,33 @@ def policy_loss(
     log_prob_a: Float[Tensor, "B A"],
     return_a: Float[Tensor, "B A"],
     value_a: Float[Tensor, "B A"],
+    chosen_a: Bool[Tensor, "B A"],
 ) -> Float[Tensor, ""]:
     """Return the score-function loss, whose gradient is that of minus the expected return.
 
-    L = -1/B sum_b sum_a log pi(l_a | h_a) (G_a - b_a), with G and b taken as constants.
+    L = -1/B sum_b sum_a w_a log pi(l_a | h_a) (G_a - b_a), with G and b taken as constants.
 
     Args:
-        log_prob_a: Log-probability of the location as it was drawn, before any clipping.
+        log_prob_a: Log-probability of the action as it was drawn, before any clipping.
         return_a: G_a, what followed it.
         value_a: b_a, what the baseline expected.
+        chosen_a: w_a, whether it counted.
     """
-    advantage = (return_a - value_a).detach()
+    advantage = ((return_a - value_a) * chosen_a).detach()
     return -(log_prob_a * advantage).sum(dim=1).mean()
 
 
 def baseline_loss(
-    value_a: Float[Tensor, "B A"], return_a: Float[Tensor, "B A"]
+    value_a: Float[Tensor, "B A"],
+    return_a: Float[Tensor, "B A"],
+    chosen_a: Bool[Tensor, "B A"],
 ) -> Float[Tensor, ""]:
-    """Return the mean squared error of the baseline: L = mean (b_a - G_a)^2, G a constant."""
-    return F.mse_loss(value_a, return_a.detach())
+    """Return the mean squared error of the baseline.
+
+    L = sum w_a (b_a - G_a)^2 / sum w_a, G a constant, w_a whether the action counted.
+    """
+    error = F.mse_loss(value_a, return_a.detach(), reduction="none")
+    return (error * chosen_a).sum() / chosen_a.sum()
 
 
 def answer_loss(loss_t: Float[Tensor, "B T"], early: float) -> Float[Tensor, ""]:

@@ -9,14 +9,14 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from glimpse.checks import check_at_least, check_count
 from glimpse.networks import RecurrentAttention
 from glimpse.precision import autocast
-from glimpse.tasks import Classification
+from glimpse.tasks import Task
 
 from .losses import answer_loss
 
@@ -27,12 +27,15 @@ class Episodes(NamedTuple):
     Attributes:
         observations: Those of `reset` and of every step, each with B rows by name.
         glimpses: How many of them, the last T, show a glimpse that is answered.
-        target: The classes.
+        target: What is right.
+        had: How many of the glimpses each row had, the last one's answer standing for the rest;
+            None: all.
     """
 
     observations: Sequence[Mapping[str, Tensor]]
     glimpses: int
-    target: Int64[Tensor, "B"]
+    target: Shaped[Tensor, "B ..."]
+    had: Int64[Tensor, "B"] | None = None
 
     def parts(self, count: int) -> Iterator["Episodes"]:
         """Return the episodes in this many parts that differ by at most one row; none is empty."""
@@ -41,7 +44,8 @@ class Episodes(NamedTuple):
         for number in range(count):
             rows = slice(total * number // count, total * (number + 1) // count)
             seen = [{name: of[rows] for name, of in one.items()} for one in self.observations]
-            yield Episodes(seen, self.glimpses, self.target[rows])
+            had = None if self.had is None else self.had[rows]
+            yield Episodes(seen, self.glimpses, self.target[rows], had)
 
 
 class Perceiver:
@@ -67,7 +71,7 @@ class Perceiver:
     def __init__(
         self,
         model: RecurrentAttention,
-        task: Classification,
+        task: Task,
         *,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
@@ -104,13 +108,13 @@ class Perceiver:
         told = []
         for part in episodes.parts(self._minibatches):
             with autocast(part.target.device, self._precision):
-                log_probs = self._answers(part)
-            loss = answer_loss(self._task.loss(log_probs, part.target), self._early)
+                answers = self._answers(part)
+            loss = answer_loss(self._task.loss(answers, part.target), self._early)
             self._optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             clip_grad_norm_(self._weights, self._clip)
             self._optimiser.step()
-            right = self._task.correct(log_probs.detach()[:, -1:], part.target).float().mean()
+            right = self._task.correct(answers.detach(), part.target)[:, -1].float().mean()
             told.append(torch.stack([loss.detach(), 100 * (1 - right)]))
         answer, error = torch.stack(told).mean(dim=0).tolist()
         if not isfinite(answer):
@@ -120,13 +124,17 @@ class Perceiver:
         self.metrics = {"answer loss": answer, "train error %": error}
 
     def _answers(self, episodes: Episodes) -> Float[Tensor, "B T n"]:
-        """Return the log-probabilities of the classes after each glimpse."""
+        """Return the answers after each glimpse."""
         state, hidden = self.model.initial(episodes.observations[0]), []
         for observation in episodes.observations:
             state = self.model(observation, state)
             hidden.append(state[0])
-        answered = torch.stack(hidden[-episodes.glimpses :], dim=1)  # (B, T, D)
-        return self._task.log_probs(self.model.classifier(answered).float())
+        seen = torch.stack(hidden[-episodes.glimpses :], dim=1)  # (B, T, D)
+        if episodes.had is not None:
+            number = torch.arange(episodes.glimpses, device=seen.device)
+            held = number.minimum(episodes.had[:, None] - 1)[..., None].expand_as(seen)
+            seen = seen.gather(1, held)
+        return self._task.answers(self.model.classifier(seen).float())
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimiser's state; the model's is the model's."""

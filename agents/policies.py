@@ -1,7 +1,7 @@
-"""Policies: how a location is chosen, given the mean that the location head says.
+"""Policies: how an action is chosen, given the mean that the location head says.
 
 Convention:
-    Means and locations are `(B, 2)` in units of actions. A location may lie beyond [-1, 1]: the
+    Means and actions are `(B, a)`, the location first. An action may lie beyond [-1, 1]: the
     environment clips it, the learner keeps it as it was drawn.
 """
 
@@ -18,18 +18,18 @@ from torch.distributions import Normal
 class Policy(Protocol):
     """How to choose where to look."""
 
-    def sample(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
-        """Return locations as they are drawn in training; no gradient reaches the mean."""
+    def sample(self, mean: Float[Tensor, "B a"], noise: torch.Generator) -> Float[Tensor, "B a"]:
+        """Return actions as they are drawn in training; no gradient reaches the mean."""
         ...
 
-    def best(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
-        """Return locations as they are chosen when it counts."""
+    def best(self, mean: Float[Tensor, "B a"], noise: torch.Generator) -> Float[Tensor, "B a"]:
+        """Return actions as they are chosen when it counts."""
         ...
 
 
 @dataclass(frozen=True)
 class GaussianPolicy:
-    """Look near the mean: l ~ N(mean, std^2 I), the same std for both axes.
+    """Look near the mean: l ~ N(mean, std^2 I), the same std for all numbers.
 
     Attributes:
         std: In units of actions.
@@ -37,33 +37,33 @@ class GaussianPolicy:
 
     std: float | Float[Tensor, ""]
 
-    def sample(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
+    def sample(self, mean: Float[Tensor, "B a"], noise: torch.Generator) -> Float[Tensor, "B a"]:
         """Return draws from the Gaussian."""
         drawn = torch.randn(mean.shape, generator=noise, device=mean.device)
         return mean.detach() + self.std * drawn
 
-    def best(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
+    def best(self, mean: Float[Tensor, "B a"], noise: torch.Generator) -> Float[Tensor, "B a"]:
         """Return the mean."""
         return mean.detach()
 
     def log_prob(
-        self, location: Float[Tensor, "*B 2"], mean: Float[Tensor, "*B 2"]
+        self, action: Float[Tensor, "*B a"], mean: Float[Tensor, "*B a"]
     ) -> Float[Tensor, "*B"]:
-        """Return log N(location; mean, std^2 I)."""
+        """Return log N(action; mean, std^2 I)."""
         normal = Normal(mean, self.std, validate_args=False)  # the check waits for the device
-        each: Tensor = normal.log_prob(location)  # type: ignore[no-untyped-call]
+        each: Tensor = normal.log_prob(action)  # type: ignore[no-untyped-call]
         return each.sum(dim=-1)
 
 
 @dataclass(frozen=True)
 class UniformPolicy:
-    """Look anywhere within reach, whatever was seen: a control."""
+    """Do anything, whatever was seen: a control."""
 
-    def sample(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
-        """Return uniform locations in [-1, 1] x [-1, 1]."""
+    def sample(self, mean: Float[Tensor, "B a"], noise: torch.Generator) -> Float[Tensor, "B a"]:
+        """Return actions, each number uniform in [-1, 1]."""
         return torch.rand(mean.shape, generator=noise, device=mean.device) * 2 - 1
 
-    def best(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
+    def best(self, mean: Float[Tensor, "B a"], noise: torch.Generator) -> Float[Tensor, "B a"]:
         """Return the same: there is no better one."""
         return self.sample(mean, noise)
 
@@ -72,10 +72,10 @@ class UniformPolicy:
 class CentrePolicy:
     """Look at the centre of the image, always: a control."""
 
-    def sample(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
+    def sample(self, mean: Float[Tensor, "B a"], noise: torch.Generator) -> Float[Tensor, "B a"]:
         """Return zeros."""
         return torch.zeros_like(mean)
 
-    def best(self, mean: Float[Tensor, "B 2"], noise: torch.Generator) -> Float[Tensor, "B 2"]:
+    def best(self, mean: Float[Tensor, "B a"], noise: torch.Generator) -> Float[Tensor, "B a"]:
         """Return zeros."""
         return torch.zeros_like(mean)

@@ -70,9 +70,9 @@ class PpoConfig(GaussianConfig):
             if value > 1:
                 raise ValueError(f"`{name}` must be at most 1, got {value}: choose it in [0, 1]")
 
-    def make_locator(self, hidden: int) -> nn.Module:
-        """Return stable-baselines3's policy network; locations are clipped, not squashed."""
-        return _mlp(hidden, self.layers, 2, gain=0.01)
+    def make_locator(self, hidden: int, size: int) -> nn.Module:
+        """Return stable-baselines3's policy network; actions are clipped, not squashed."""
+        return _mlp(hidden, self.layers, size, gain=0.01)
 
     def make_baseline(self, hidden: int) -> nn.Module:
         """Return stable-baselines3's value network."""

@@ -28,7 +28,7 @@ from glimpse.batch import GlimpseBatch, Observation
 from glimpse.checks import check_count
 from glimpse.networks import RecurrentAttention
 from glimpse.randomness import derive_seed, own_randomness, seed_globally
-from glimpse.tasks import classification
+from glimpse.tasks import answered
 
 from .averaging import average
 from .belief import BeliefView
@@ -66,7 +66,7 @@ class PpoLearner:
         view: What it learns on.
 
     Raises:
-        ValueError: The batch has another number of rows or of copies, its images no classes, or
+        ValueError: The batch has another number of rows or of copies, images are to be searched, or
             stable-baselines3 refuses the policy.
     """
 
@@ -83,7 +83,7 @@ class PpoLearner:
         self._learning = deepcopy(model) if config.ema else model
         self._perceiver = Perceiver(
             self._learning,
-            classification(batch.task),
+            answered(batch.task),
             weight_decay=config.weight_decay,
             minibatches=config.minibatches,
             early=config.early,

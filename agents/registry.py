@@ -13,6 +13,7 @@ from glimpse.checks import check_name
 from glimpse.loop import Learner
 from glimpse.networks import RecurrentAttention
 from glimpse.run_folder import RunFolder
+from glimpse.tasks import Task
 
 from .agent import Agent
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
@@ -74,6 +75,7 @@ def load(
     *,
     device: torch.device | str = "cpu",
     glimpse_network: nn.Module | None = None,
+    task: Task | None = None,
 ) -> Agent:
     """Return the agent that was trained in a folder. No code in the folder is run.
 
@@ -81,6 +83,7 @@ def load(
         run: The folder.
         device: Where its weights shall lie.
         glimpse_network: The network of your own that it was trained with, if it was.
+        task: The task of your own that it was trained for, if it was.
 
     Raises:
         ValueError: The folder is none of a run, or a file is missing or damaged; it is named.
@@ -91,7 +94,11 @@ def load(
         name = description["agent"]
         check_name("agent", name, AGENTS)
         agent = Agent.from_description(
-            description, AGENTS[name].config, device=device, glimpse_network=glimpse_network
+            description,
+            AGENTS[name].config,
+            task=task,
+            device=device,
+            glimpse_network=glimpse_network,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(

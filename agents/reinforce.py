@@ -17,12 +17,12 @@ from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least, check_name
 from glimpse.networks import RecurrentAttention
 from glimpse.rewards import REWARDS
-from glimpse.tasks import classification
+from glimpse.tasks import answered
 
 from .learner import EpisodeLearner, Losses
 from .losses import answer_loss, baseline_loss, leave_one_out, policy_loss, returns_to_go
 from .policies import GaussianPolicy
-from .rollout import Rollout
+from .rollout import Rollout, costs
 from .training import EpisodeConfig, GaussianConfig
 
 
@@ -58,25 +58,26 @@ def reinforce(
     config: ReinforceConfig, batch: GlimpseBatch, model: RecurrentAttention
 ) -> EpisodeLearner:
     """Return the learner."""
-    std, task = torch.full((), config.std, device=batch.device), classification(batch.task)
+    std, task = torch.full((), config.std, device=batch.device), answered(batch.task)
     policy = GaussianPolicy(std)
 
     def loss(rollout: Rollout) -> Losses:
-        reward = REWARDS[config.reward](rollout.log_probs.detach(), rollout.target)
-        returns = returns_to_go(reward, rollout.actions.shape[1])
+        reward = REWARDS[config.reward](task, rollout.answers.detach(), rollout.target)
+        actions = rollout.actions.shape[1]
+        returns = returns_to_go(reward - costs(rollout, batch.cost), actions)
         losses = {
-            "answer loss": answer_loss(task.loss(rollout.log_probs, rollout.target), config.early)
+            "answer loss": answer_loss(task.loss(rollout.answers, rollout.target), config.early)
         }
         if rollout.actions.shape[1] == 0:
             return losses
         log_prob = policy.log_prob(rollout.actions, rollout.means)
         if config.baseline == "others":
             others = leave_one_out(returns, config.copies)
-            return {**losses, "policy loss": policy_loss(log_prob, returns, others)}
+            return {**losses, "policy loss": policy_loss(log_prob, returns, others, rollout.chosen)}
         return {
             **losses,
-            "policy loss": policy_loss(log_prob, returns, rollout.values),
-            "baseline loss": baseline_loss(rollout.values, returns),
+            "policy loss": policy_loss(log_prob, returns, rollout.values, rollout.chosen),
+            "baseline loss": baseline_loss(rollout.values, returns, rollout.chosen),
         }
 
     def anneal(step: int) -> None:

@@ -91,9 +91,9 @@ class TrainingConfig(ABC):
     def policy(self) -> Policy:
         """How locations are chosen."""
 
-    def make_locator(self, hidden: int) -> nn.Module:
-        """Return what says where to look next, from a hidden state of this width."""
-        return LocationHead(hidden)
+    def make_locator(self, hidden: int, size: int) -> nn.Module:
+        """Return what says what to do next, `size` numbers, from a hidden state of this width."""
+        return LocationHead(hidden, size)
 
     def make_baseline(self, hidden: int) -> nn.Module:
         """Return what says what to expect, from a hidden state of this width."""

@@ -12,13 +12,13 @@ from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_count
 from glimpse.envs import ENVIRONMENTS, EnvConfig
 from glimpse.run_folder import RunFolder
-from glimpse.tasks import classification
+from glimpse.tasks import answered
 
 # Images looked at at once when a run is evaluated; the errors of a run are those of this number.
 EVALUATION_ROWS = 512
 
 # What a user may change about an environment. The rest is the learner's: copies, split, who judges.
-_OF_THE_LEARNER = {"copies", "split", "predict", "reward", "device"}
+_OF_THE_LEARNER = {"copies", "split", "predict", "reward", "grid", "device"}
 ViewOptions = make_dataclass(
     "ViewOptions",
     [
@@ -116,10 +116,10 @@ def check_fit(agent: Agent, core: GlimpseBatch, folder: RunFolder) -> None:
     """Refuse an environment that is not the one that the agent was made for.
 
     Raises:
-        ValueError: Eye, channels or classes differ.
+        ValueError: Eye, channels or task differ.
     """
-    wanted = (agent.eye, agent.channels, agent.classes)
-    got = (core.eye, core.images.shape[0], classification(core.task).classes)
+    wanted = (agent.eye, agent.channels, agent.task)
+    got = (core.eye, core.channels, answered(core.task))
     if wanted != got:
         raise ValueError(
             f"{folder.path / 'config.yaml'} must describe what agent.json does, {wanted}, got "

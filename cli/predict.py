@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 from glimpse.agents import load
 from glimpse.atomic import write_atomically
 from glimpse.device import find_device
-from glimpse.drawing import Look, contact_sheet
+from glimpse.drawing import contact_sheet
 from glimpse.folder import load_image
 
 
@@ -27,20 +27,20 @@ def run(options: Namespace) -> int:
     looks = []
     for path in options.images:
         image = load_image(path, channels=agent.channels)
-        probabilities, locations = agent.predict(image[None], seed=options.seed)
-        looks.append(Look(image, locations[0], probabilities[0], agent.classes, target=None))
-        best = int(probabilities[0, -1].argmax())
-        print(f"{path}: {agent.classes[best]} ({100 * float(probabilities[0, -1, best]):.1f} %)")
-        for number, row in enumerate(probabilities[0], start=1):
-            x, y = locations[0, number - 1].tolist()
-            believed = agent.classes[int(row.argmax())]
-            print(
-                f"  glimpse {number} at ({x:+.2f}, {y:+.2f}): "
-                f"{believed} ({100 * float(row.max()):.1f} %)"
-            )
+        look = agent.look(image, seed=options.seed)
+        looks.append(look)
+        said = [
+            f"{answer} ({100 * sure:.1f} %)"
+            for answer, sure in zip(look.answers, look.confidence, strict=True)
+        ]
+        print(f"{path}: {said[-1]}")
+        for number, ((x, y), answer) in enumerate(
+            zip(look.locations.tolist(), said, strict=True), start=1
+        ):
+            print(f"  glimpse {number} at ({x:+.2f}, {y:+.2f}): {answer}")
     if options.out is not None:
         content = BytesIO()
-        contact_sheet(looks, agent.eye.sensor).save(content, "PNG")
+        contact_sheet(looks).save(content, "PNG")
         write_atomically(Path(options.out), content.getvalue())
         print(f"drawn: {options.out}")
     return 0

@@ -10,6 +10,7 @@ from rich.table import Table
 from glimpse.agents import Agent, Evaluation
 from glimpse.diagnosis import Diagnosis
 from glimpse.evaluation import ErrorRate
+from glimpse.halting import Halt
 
 
 def print_evaluation(agent: Agent, evaluation: Evaluation, split: str) -> None:
@@ -22,7 +23,22 @@ def print_evaluation(agent: Agent, evaluation: Evaluation, split: str) -> None:
         table.add_row(str(number), _rate(mean), _rate(sampled))
     Console(width=70).print(table)
     print(f"{split} error: {evaluation.mean[-1].percent:.2f} %")
+    if agent.eye.stop:
+        print(f"glimpses: {evaluation.glimpses:.2f} of {agent.eye.glimpses}, until it stopped")
+    print_halting(evaluation.halting)
     print_diagnosis(agent, evaluation.diagnosis)
+
+
+def print_halting(halting: tuple[Halt, ...]) -> None:
+    """Print what comes of stopping as soon as an answer is sure."""
+    if not halting or halting[0].error.count == 0:
+        return
+    table = Table(title="stopped as soon as an answer is so sure")
+    for name in ("threshold", "glimpses", "error %"):
+        table.add_column(name, justify="right")
+    for stop in halting:
+        table.add_row(f"{stop.threshold:g}", f"{stop.glimpses:.2f}", _rate(stop.error))
+    Console(width=70).print(table)
 
 
 def print_diagnosis(agent: Agent, diagnosis: Diagnosis) -> None:
@@ -46,6 +62,16 @@ def to_json(evaluation: Evaluation, split: str) -> dict[str, Any]:
                 "sampled": {"error": sampled.percent, "interval": list(sampled.interval())},
             }
             for number, (mean, sampled) in enumerate(_by_glimpse(evaluation), start=1)
+        ],
+        "glimpses": evaluation.glimpses,
+        "halting": [
+            {
+                "threshold": stop.threshold,
+                "glimpses": stop.glimpses,
+                "error": stop.error.percent,
+                "interval": list(stop.error.interval()),
+            }
+            for stop in evaluation.halting
         ],
         "diagnosis": asdict(evaluation.diagnosis),
     }

@@ -191,8 +191,10 @@ def train_run(
         keep_state(progress)
 
     def validate() -> dict[str, float]:
-        errors, diagnosis = agent.survey(judge, "validation")
-        return {"validation error %": errors[-1].percent, **diagnosis.metrics()}
+        survey = agent.survey(judge, "validation")
+        stopped = {"glimpses": survey.glimpses} if agent.eye.stop else {}
+        metrics = survey.diagnosis.metrics()
+        return {"validation error %": survey.errors[-1].percent, **stopped, **metrics}
 
     with (
         ProgressBar() as bar,
@@ -202,7 +204,7 @@ def train_run(
 
         def draw(progress: Progress) -> None:
             looks = agent.looks(judge, "validation", 4)
-            log.picture("fixations", contact_sheet(looks, judge.eye.sensor), progress.step)
+            log.picture("fixations", contact_sheet(looks), progress.step)
 
         often = max(steps // 20, 20)
         callbacks: list[Callback] = [every(often, keep), bar, stop, log]

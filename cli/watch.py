@@ -29,10 +29,10 @@ def run(options: Namespace) -> int:
     looks = agent.looks(core, options.split, options.count, seed=options.seed)
     out = Path(options.out or options.folder)
     out.mkdir(parents=True, exist_ok=True)
-    frames = animation(looks, core.eye.sensor)
+    frames = animation(looks)
     save_animation(frames, out / "fixations.gif")
     still = BytesIO()
-    contact_sheet(looks, core.eye.sensor).save(still, "PNG")
+    contact_sheet(looks).save(still, "PNG")
     write_atomically(out / "fixations.png", still.getvalue())
     print(f"animated: {out / 'fixations.gif'}\nstill: {out / 'fixations.png'}")
     return 0

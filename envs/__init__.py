@@ -6,18 +6,19 @@ from typing import Any
 from gymnasium.envs.registration import register
 
 from .config import EnvConfig, build_core
-from .grid import cell_centres, on_grid
 from .single import GlimpseEnv
 from .vector import GlimpseVectorEnv
+from .vector_wrapper import GlimpseVectorWrapper
+from .wrapper import GlimpseWrapper
 
 __all__ = [
     "ENVIRONMENTS",
     "EnvConfig",
     "GlimpseEnv",
     "GlimpseVectorEnv",
+    "GlimpseVectorWrapper",
+    "GlimpseWrapper",
     "build_core",
-    "cell_centres",
-    "on_grid",
 ]
 
 # What each environment shows, and how: the paper's sensor where the paper has the task.
@@ -27,6 +28,15 @@ ENVIRONMENTS: Mapping[str, Mapping[str, Any]] = {
     "glimpse/TranslatedMNIST-v0": dict(images="mnist", canvas="translated-60", size=12, scales=3),
     "glimpse/ClutteredMNIST-v0": dict(images="mnist", canvas="cluttered-60", size=12, scales=3),
     "glimpse/Images-v0": {},
+    "glimpse/Search-v0": dict(
+        images="digits", canvas="cluttered-100", task="search", size=12, scales=3, glimpses=12
+    ),
+    "glimpse/Counting-v0": dict(
+        images="digits", canvas="translated-100", task="counting", size=12, scales=3, glimpses=8
+    ),
+    "glimpse/Sequence-v0": dict(
+        images="digits", canvas="translated-100", task="sequence", size=12, scales=3, glimpses=8
+    ),
     "glimpse/Slide-v0": dict(
         images="haystack", size=32, scales=5, factor=4, glimpses=12, first="agent", context=32
     ),

@@ -19,8 +19,10 @@ class EnvConfig:
         images: A name (`glimpse list` shows them), or the path of a folder of class folders or of a
             slide with a GeoJSON file beside it.
         canvas: One of `glimpse.canvas.CANVASES` on which each image is laid, or None.
+        task: What is asked, where it is not what the images ask: `search`, where on its canvas an
+            image is; `counting`, how many there are; `sequence`, which they are from left to right.
         image_size: Height and width to which a folder's images are resized, in pixels; None: they
-            are all of one size.
+            stay as large as they are.
         data_root: The folder with MNIST; None: that of the environment variable GLIMPSE_DATA.
         size: Height and width of a glimpse, in pixels.
         scales: How many windows a glimpse has, each `factor` times as wide as the one before.
@@ -29,13 +31,22 @@ class EnvConfig:
         glimpses: How many glimpses an episode has.
         first: Where the first glimpse lies: at random, in the centre, or where the agent says.
         reach: How far an action of 1 goes from the image's centre, in pixels; None: to its edge.
+        stride: How far an action of 1 moves from where the eye is, in pixels; None: actions are
+            locations.
+        zoom: How many levels of zoom an action chooses from, each `factor` times as wide as the one
+            before; 1: there is nothing to choose.
+        stop: Whether an action may end the episode, by a last number above 0.
+        grid: How many places lie beside one another, and below, of which an action names one by
+            its number; None: actions are numbers along axes.
+        cost: What every chosen look costs, taken off its reward.
         context: Height and width of the whole image that is seen beside the glimpses, averaged, in
             pixels; None: it is not seen.
         copies: How many consecutive environments of a batch share an image.
         split: From which part of the images episodes are drawn.
-        predict: Who judges answers: `external`, the learner; `flat`, the environment, to which
-            every action brings one.
-        reward: What `flat` pays: 1 for being right at the end, or the gain in log-probability.
+        predict: Who judges answers: `external`, the learner; `flat` or `dict`, the environment, to
+            which every action brings one, as more numbers or beside it in a dict.
+        reward: What these pay: 1 for being right at the end, the gain in log-probability, or minus
+            the loss of every answer.
         memory: How many GiB the tables of a set may take; a larger set is read pixel by pixel,
             more slowly, with the same result.
         device: Where images and tables lie: cpu or cuda.
@@ -43,6 +54,7 @@ class EnvConfig:
 
     images: str = "digits"
     canvas: str | None = None
+    task: Literal["search", "counting", "sequence"] | None = None
     image_size: tuple[int, int] | None = None
     data_root: str | None = None
     size: int = 8
@@ -52,11 +64,16 @@ class EnvConfig:
     glimpses: int = 6
     first: Literal["random", "centre", "agent"] = "random"
     reach: float | None = None
+    stride: float | None = None
+    zoom: int = 1
+    stop: bool = False
+    grid: int | None = None
+    cost: float = 0.0
     context: int | None = None
     copies: int = 1
     split: Literal["train", "validation", "test"] = "train"
-    predict: Literal["external", "flat"] = "external"
-    reward: Literal["correct", "gain"] = "correct"
+    predict: Literal["external", "flat", "dict"] = "external"
+    reward: Literal["correct", "gain", "loss"] = "correct"
     memory: float = 8.0
     device: str = "cpu"
 
@@ -89,6 +106,7 @@ def build_core(config: EnvConfig, rows: int) -> GlimpseBatch:
         data_root=config.data_root,
         image_size=config.image_size,
         canvas=config.canvas,
+        task=config.task,
     )
     sensor = GlimpseSensor(config.size, config.scales, config.factor, config.outside)
     eye = Eye(
@@ -96,6 +114,9 @@ def build_core(config: EnvConfig, rows: int) -> GlimpseBatch:
         glimpses=config.glimpses,
         first=config.first,
         reach=config.reach,
+        stride=config.stride,
+        zoom=config.zoom,
+        stop=config.stop,
         context=config.context,
     )
     return GlimpseBatch(
@@ -106,5 +127,6 @@ def build_core(config: EnvConfig, rows: int) -> GlimpseBatch:
         split=config.split,
         predict=config.predict,
         reward=config.reward,
+        cost=config.cost,
         memory=config.memory * 2**30,
     )

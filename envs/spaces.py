@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glimpse.batch import GlimpseBatch
-from glimpse.tasks import classification
+from glimpse.grid import Grid
+from glimpse.tasks import answered
 
 # A flat action's class scores lie in [-1, 1]. Ten times as large they are logits, so that one class
 # can be 5e8 times as probable as another.
@@ -19,46 +20,117 @@ SCORE_SCALE = 10.0
 
 def observation_space(core: GlimpseBatch) -> spaces.Dict:
     """Return the space of what one row sees."""
-    eye, channels = core.eye, core.images.shape[0]
+    eye, channels = core.eye, core.channels
     glimpse = (eye.sensor.scales, channels, eye.sensor.size, eye.sensor.size)
     parts: dict[str, spaces.Space[Any]] = {
         "glimpse": spaces.Box(0, 1, glimpse),
         "location": spaces.Box(-1, 1, (2,)),
         "step": spaces.Box(0, eye.glimpses, (1,)),
     }
+    if eye.zoom > 1:
+        parts["zoom"] = spaces.Box(0, eye.zoom - 1, (1,))
     if eye.context is not None:
         parts["context"] = spaces.Box(0, 1, (channels, eye.context, eye.context))
     return spaces.Dict(parts)
 
 
-def action_space(core: GlimpseBatch) -> spaces.Box:
-    """Return the space of what one row does: a location and, with `flat`, a score a class."""
-    return spaces.Box(-1, 1, (2 + core.scores,))
+class Actions:
+    """What one row does, and what that means to the engine.
 
+    A look is a Box, or with a grid the number of one. An answer, where the environment judges, is
+    flat beside it: scores in the same Box or, with a grid, the number of a class; or in a Dict:
+    the scores as they are, logits.
 
-def to_core(
-    core: GlimpseBatch, actions: NDArray[np.generic], rows: int
-) -> tuple[Tensor, Tensor | None]:
-    """Return the locations (B, 2) and the log-probabilities (B, n), if any, of actions.
+    Args:
+        core: The engine.
+        grid: How many cells lie beside one another, and below; None: there is no grid.
+
+    Attributes:
+        space: Of one row's action.
 
     Raises:
-        ValueError: The actions have another shape, or are no numbers.
+        ValueError: A grid has no cells.
     """
-    wanted = (rows, 2 + core.scores)
-    actions = np.asarray(actions)
-    if actions.shape != wanted or actions.dtype.kind not in "fiu":
-        raise ValueError(
-            f"actions must be numbers of shape {wanted}, got {actions.dtype} of shape "
-            f"{actions.shape}: give one (x, y) pair"
-            + (" and one score a class" if core.predict == "flat" else "")
-            + " for each environment"
-        )
-    tensor = torch.from_numpy(np.array(actions, dtype=np.float32, order="C")).to(core.device)
-    if core.predict == "external":
-        return tensor, None
-    return tensor[:, :2], classification(core.task).log_probs(
-        SCORE_SCALE * tensor[:, 2:].clamp(-1, 1)
-    )
+
+    def __init__(self, core: GlimpseBatch, grid: int | None) -> None:
+        self._core = core
+        self._grid = None if grid is None else Grid(grid, core.eye.zoom, core.eye.stop)
+        self._size, scores = core.eye.action_size, core.scores
+        look: spaces.Space[Any] = spaces.Box(-1, 1, (self._size,))
+        if self._grid is not None:
+            look = spaces.Discrete(self._grid.count)
+        self.space = look
+        if core.predict == "dict":
+            prediction = spaces.Box(-np.inf, np.inf, (scores,))
+            self.space = spaces.Dict({"action": look, "prediction": prediction})
+        elif core.predict == "flat" and self._grid is not None:
+            self.space = spaces.MultiDiscrete([self._grid.count, scores])
+        elif core.predict == "flat":
+            self.space = spaces.Box(-1, 1, (self._size + scores,))
+
+    def to_core(self, actions: Any, rows: int) -> tuple[Tensor, Tensor | None]:
+        """Return the engine's actions (B, a) and the answers (B, n), if any.
+
+        Args:
+            actions: Of all rows, as the space has them.
+            rows: How many those are.
+
+        Raises:
+            ValueError: The actions have another shape, or are no numbers.
+        """
+        core, answer = self._core, None
+        if core.predict == "dict":
+            if not isinstance(actions, Mapping) or set(actions) != {"action", "prediction"}:
+                raise ValueError(
+                    "actions must be a dict of action and prediction, got "
+                    f"{type(actions).__name__}: give where to look, and the logits of an answer"
+                )
+            answer = self._numbers(actions["prediction"], (rows, core.scores), "prediction")
+            actions = actions["action"]
+        elif core.predict == "flat" and self._grid is not None:
+            numbers = self._numbers(actions, (rows, 2), "actions", whole=True)
+            if not ((numbers[:, 1] >= 0) & (numbers[:, 1] < core.scores)).all():
+                raise ValueError(
+                    f"answers must be in [0, {core.scores}), got {numbers[:, 1].tolist()[:8]}: "
+                    "name a class"
+                )
+            actions = numbers[:, 0]
+            answer = 2 * SCORE_SCALE * np.eye(core.scores, dtype=np.float32)[numbers[:, 1]]
+        elif core.predict == "flat":
+            numbers = self._numbers(actions, (rows, self._size + core.scores), "actions")
+            actions = numbers[:, : self._size]
+            answer = SCORE_SCALE * numbers[:, self._size :].clip(-1, 1)
+        if self._grid is not None:
+            actions = self._grid(self._numbers(actions, (rows,), "actions", whole=True))
+        look = torch.from_numpy(self._numbers(actions, (rows, self._size), "actions"))
+        if answer is None:
+            return look.to(core.device), None
+        scores = torch.from_numpy(answer.astype(np.float32)).to(core.device)
+        return look.to(core.device), answered(core.task).answers(scores)
+
+    def _numbers(
+        self, given: Any, wanted: tuple[int, ...], name: str, *, whole: bool = False
+    ) -> NDArray[Any]:
+        """Return numbers as an array of their own."""
+        given = np.asarray(given)
+        if given.shape != wanted or given.dtype.kind not in ("iu" if whole else "fiu"):
+            numbers = "whole numbers" if whole else "numbers"
+            raise ValueError(
+                f"{name} must be {numbers} of shape {wanted}, got {given.dtype} of shape "
+                f"{given.shape}: give {self._meaning(name)} for each environment"
+            )
+        return np.array(given, dtype=np.int64 if whole else np.float32, order="C")
+
+    def _meaning(self, name: str) -> str:
+        if name == "prediction":
+            return "the scores of an answer"
+        size = self._size
+        look = "one (x, y) pair" if size == 2 else f"{size} numbers, (x, y) first,"
+        if self._grid is not None:
+            look = f"one number below {self._grid.count}"
+        if self._core.predict != "flat":
+            return look
+        return look + (" and the number of a class" if self._grid else " and one score a class")
 
 
 def check_indices(core: GlimpseBatch, options: Mapping[str, Any] | None) -> None:
@@ -77,9 +149,10 @@ def check_indices(core: GlimpseBatch, options: Mapping[str, Any] | None) -> None
 
 
 def target_of(info: dict[str, Tensor]) -> int | NDArray[Any]:
-    """Return the one row's target: a class, or a place `(x, y)`."""
+    """Return the one row's target: a class, classes, or a place `(x, y)`."""
     target = info["target"][0]
-    return int(target) if target.ndim == 0 else np.array(target.numpy(force=True))
+    whole = target.ndim == 0 and not target.is_floating_point()
+    return int(target) if whole else np.array(target.numpy(force=True))
 
 
 def to_numpy(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:

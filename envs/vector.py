@@ -12,18 +12,18 @@ from glimpse.checks import check_name
 from glimpse.drawing import draw_fixations
 
 from .config import EnvConfig, build_core
-from .spaces import action_space, check_indices, observation_space, to_core, to_numpy
+from .spaces import Actions, check_indices, observation_space, to_numpy
 
 Array = NDArray[Any]
 Observation = dict[str, Any]  # arrays by name
 
 
-class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
+class GlimpseVectorEnv(VectorEnv[Observation, Any, Array]):
     """`GlimpseEnv` for many images at once, on one engine: `core`, which speaks torch.
 
     Row b of `reset(seed=s)` begins the episode that `GlimpseEnv.reset(seed=s + b)` begins, unless
-    it is a copy of another row. `info` holds `target`, the classes (B,) of the images in the
-    observation beside it, or for a search the places (B, 2).
+    it is a copy of another row. `info` holds `target`, what is right (B, ...) of the images in the
+    observation beside it, as the task has it.
 
     Args:
         num_envs: How many rows B.
@@ -55,11 +55,13 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
             "render_fps": 2,
             "autoreset_mode": self.autoreset_mode,
         }
-        self.core = build_core(EnvConfig.of(options), num_envs)
+        config = EnvConfig.of(options)
+        self.core = build_core(config, num_envs)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.single_observation_space = observation_space(self.core)
-        self.single_action_space = action_space(self.core)
+        self._actions = Actions(self.core, config.grid)
+        self.single_action_space = self._actions.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._over = np.zeros(num_envs, dtype=np.bool_)
@@ -86,7 +88,7 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
         self._over[slice(None) if mask is None else np.asarray(mask, dtype=np.bool_)] = False
         return to_numpy(observation), self._info(info)
 
-    def step(self, actions: Array) -> tuple[Observation, Array, Array, Array, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[Observation, Array, Array, Array, dict[str, Any]]:
         """Look, answer if the environment judges, and begin anew where the mode says so.
 
         Raises:
@@ -98,14 +100,16 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
                 f"episodes must be reset when they are over, got row {int(self._over.argmax())}: "
                 'call reset(options={"reset_mask": terminations})'
             )
-        location, answer = to_core(self.core, actions, self.num_envs)
+        look, answer = self._actions.to_core(actions, self.num_envs)
         if self._over.all():  # all only wait for their reset: no look is needed before it
-            check_step(location, answer, self.num_envs, self.core.scores)
+            core = self.core
+            size = core.eye.action_size
+            check_step(look, answer, self.num_envs, size, core.scores, core.predict)
             observation, raw = self.core.reset()
             self._over, terminations, truncations = np.zeros((3, self.num_envs), dtype=np.bool_)
             nothing = np.zeros(self.num_envs)
             return to_numpy(observation), nothing, terminations, truncations, self._info(raw)
-        observation, reward, over, truncated, raw = self.core.step(location, answer)
+        observation, reward, over, truncated, raw = self.core.step(look, answer)
         ended = (
             over.numpy(force=True) & ~self._over
         )  # rows that were over only wait for their reset
@@ -114,28 +118,52 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
             begin = ended
             final = self._final(observation, raw, ended)
         if begin.any():
-            observation, raw = self.core.reset(options={"reset_mask": begin})
+            observation, fresh = self.core.reset(options={"reset_mask": begin})
+            raw = {**raw, **fresh}
         self._over = ended & ~begin
         rewards = reward.numpy(force=True).astype(np.float64)
-        info = {**self._info(raw), **final}
+        info = {**self._info(raw, answered=~begin), **final}
         return to_numpy(observation), rewards, ended, truncated.numpy(force=True), info
 
     def render(self) -> tuple[Array, ...] | None:
         """Return a picture of every row, each (H, W, 3) uint8."""
         if self.render_mode is None:
             return None
-        sensed, sensor = self.core.sensed, self.core.eye.sensor
+        sensed, levels = self.core.sensed, self.core.level.tolist()
         return tuple(
             np.asarray(
                 draw_fixations(
-                    self.core.pixels(row), sensed[row], sensor, width=self.core.images.shape[2]
+                    self.core.pixels(row),
+                    sensed[row],
+                    self.core.eye.at_level(levels[row]),
+                    width=self.core.width(row),
                 )
             )
             for row in range(self.num_envs)
         )
 
-    def _info(self, info: dict[str, Any]) -> dict[str, Any]:
-        return {**to_numpy(info), "_target": np.ones(self.num_envs, dtype=np.bool_)}
+    def _info(
+        self,
+        info: dict[str, Any],
+        rows: NDArray[np.bool_] | None = None,
+        answered: NDArray[np.bool_] | None = None,
+    ) -> dict[str, Any]:
+        """Return what is known, with Gymnasium's masks that say of which rows.
+
+        Args:
+            info: What the engine says.
+            rows: Those that it is about; None: all.
+            answered: Those of them whose answer was judged; None: all.
+        """
+        known = np.ones(self.num_envs, dtype=np.bool_) if rows is None else rows
+        judged = known if answered is None else known & answered
+        arrays = to_numpy(info)
+        told: dict[str, Any] = {"target": arrays["target"], "_target": known.copy()}
+        if "loss" in arrays:  # in `ap_gym`'s words
+            told["prediction"] = {name: arrays[name] for name in ("target", "loss")}
+            told |= {"_prediction": judged.copy(), "base_reward": 0 - arrays["cost"]}
+            told["_base_reward"] = judged.copy()
+        return told
 
     def _final(
         self, observation: dict[str, Any], info: dict[str, Any], ended: NDArray[np.bool_]
@@ -147,10 +175,9 @@ class GlimpseVectorEnv(VectorEnv[Observation, Array, Array]):
         observations = np.full(self.num_envs, None, dtype=object)
         for row in np.flatnonzero(ended):
             observations[row] = {name: batch[row] for name, batch in last.items()}
-        final = {**to_numpy(info), "_target": ended.copy()}
         return {
             "final_obs": observations,
             "_final_obs": ended.copy(),
-            "final_info": final,
+            "final_info": self._info(info, ended),
             "_final_info": ended.copy(),
         }

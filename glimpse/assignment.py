@@ -38,12 +38,12 @@ class Assignment:
     def __init__(self, images: ImageSource, copies: int, split: str) -> None:
         self._images, self._copies = images, copies
         self._pool = images.splits[split]
-        self._streams = torch.tensor([[_IMAGE], [_CANVAS]], device=images.targets.device)
+        self._streams = torch.tensor([[_IMAGE], [_CANVAS]], device=images.device)
         self.allot(0)
 
     def allot(self, rows: int) -> None:
         """Make room for this many rows, with seeds nobody chose."""
-        device = self._images.targets.device
+        device = self._images.device
         entropy = np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(2)
         number = torch.arange(rows, device=device)
         self._seeds = number + int(entropy)
@@ -60,8 +60,8 @@ class Assignment:
 
     @property
     def target(self) -> Shaped[Tensor, "B ..."]:
-        """The class, or the place, of every row's image."""
-        return self._images.targets[self.index]
+        """What is right for every row's image."""
+        return self._images.target(self.index, self.canvas_keys)
 
     def begin(
         self,

@@ -1,13 +1,17 @@
 """The engine of the environments: a batch of images looked at at once, on one device, in torch.
 
 Convention:
-    Actions are locations `(x, y)`, clipped to [-1, 1] and then multiplied by the eye's reach;
-    `observation["location"]` is in the same units, `observation["step"]` counts the glimpses.
+    Actions are clipped to [-1, 1]. They begin with a location `(x, y)`, which is multiplied by the
+    eye's reach; with a `stride` that is how far to move from where the eye is. Then, if the eye has
+    it, comes the zoom, [-1, 1] divided evenly among its levels from the finest on; then, if it has
+    it, whether to stop, above 0. `observation["location"]` is in units of actions,
+    `observation["step"]` counts the glimpses.
     With `first="random"` or `"centre"` the glimpse that `reset` returns is number 1; with `"agent"`
     `reset` returns an empty glimpse, number 0.
-    With `predict="external"` an episode ends with its last glimpse. With `"flat"` an answer comes
-    with every action, about the glimpse seen before it; so one more step follows the last glimpse,
-    and its location is ignored.
+    With `predict="external"` an episode ends with its last glimpse. With `"flat"` or `"dict"` an
+    answer comes with every action, about the glimpse seen before it; so one more step follows the
+    last glimpse, and its location is ignored. Who stops takes no further look: the answer to what
+    was seen last counts for all the glimpses that are left.
     A search needs no answer: the first look of an action whose finest window covers the place pays
     1 and ends the episode.
 """
@@ -24,17 +28,20 @@ from torch.nn import functional as F
 from .assignment import Assignment, Rows, Seed, row_seeds
 from .batch_checks import check_step, checked_options
 from .checks import check_at_least, check_count, check_name
-from .coordinates import action_scale, checked_to_pixels
+from .coordinates import action_scale, checked_to_pixels, lengths_of
 from .eye import Eye
 from .image_set import SPLITS, ImageSource
+from .mixed_set import MixedSet
 from .rewards import REWARDS
 from .sensor import Prepared
 from .tables import SummedAreaTables
-from .tasks import Search
+from .tasks import Search, Sequence, Task, answered
 
 Observation = dict[str, Tensor]
 Info = dict[str, Tensor]
 Step = tuple[Observation, Tensor, Tensor, Tensor, Info]
+# Who judges: the learner, or the environment, with an answer in every action in one of two forms.
+PREDICT = ("external", "flat", "dict")
 
 
 class GlimpseBatch:
@@ -42,8 +49,9 @@ class GlimpseBatch:
 
     `reset` and `step` have Gymnasium's signatures, with tensors of B rows on the images' device.
     An observation holds `glimpse` (B, K, C, s, s) and, if the eye has it, `context` (B, C, c, c),
-    both in [0, 1], `location` (B, 2) and `step` (B, 1), all float32. `info["target"]` belongs to
-    the observation beside it: the class (B,), or the place (B, 2) in [-1, 1] of the image, float64.
+    both in [0, 1], `location` (B, 2), `step` (B, 1) and, if there is a choice, the level of `zoom`
+    (B, 1) from 0, all float32. `info["target"]` belongs to the observation beside it: the class
+    (B,), what else the task asks for, or the place (B, 2) in [-1, 1] of the image, float64.
     Rows whose episode is over stay as they are until they are reset.
 
     Args:
@@ -52,9 +60,10 @@ class GlimpseBatch:
         rows: How many rows B `reset` begins, copies included.
         copies: How many consecutive rows M share an image.
         split: From which split the images are drawn.
-        predict: Who judges the answers: `external`, the learner (every reward is 0), or `flat`, the
-            environment, which gets an answer with every action.
-        reward: One of `REWARDS`, for `predict="flat"`.
+        predict: Who judges the answers: `external`, the learner, or `flat` or `dict`, the
+            environment, which gets an answer with every action (two forms of that, for shells).
+        reward: One of `REWARDS`, for who judges here.
+        cost: What every chosen look costs, taken off its reward.
         memory: How many bytes the tables of a set may take; a larger set is read directly.
 
     Raises:
@@ -62,15 +71,21 @@ class GlimpseBatch:
             divided into copies, or a search is to be answered.
     """
 
-    # What every row is about: the target (B,) or (B, 2), steps taken (B,), whether its episode is
-    # over (B,), location (B, 2), locations so far (B, T, 2), answers so far (B, T, n), whole image
-    # (B, C, c, c), and what it looks at: prepared images, and which of them (B,); where images are
-    # drawn anew these are its own tables.
+    # What every row is about: the target (B, ...), steps taken and glimpses had (B,), whether its
+    # episode is over (B,), location (B, 2), level of zoom (B,), both so far (B, T, 2) and (B, T),
+    # answers so far (B, T, n), whole image (B, C, c, c), and what it looks at: prepared images, and
+    # which of them (B,), where images are drawn anew its own tables; width and height, (2,) or of
+    # every row (B, 2), and how far an action of 1 goes in locations, the same shape.
     _target: Tensor
     _steps: Tensor
+    _count: Tensor
     _over: Tensor
     _location: Tensor
+    _zoom: Tensor
     _trail: Tensor
+    _levels: Tensor
+    _lengths: Tensor
+    _scale: Tensor
     _answers: Tensor
     _context: Tensor
     _view: Prepared
@@ -87,12 +102,13 @@ class GlimpseBatch:
         split: str = "train",
         predict: str = "external",
         reward: str = "correct",
+        cost: float = 0.0,
         memory: float = 2.0**33,
     ) -> None:
         check_count(1, rows=rows, copies=copies)
-        check_at_least(0, memory=memory)
+        check_at_least(0, memory=memory, cost=cost)
         check_name("split", split, SPLITS)
-        check_name("predict", predict, ("external", "flat"))
+        check_name("predict", predict, PREDICT)
         check_name("reward", reward, REWARDS)
         if rows % copies:
             raise ValueError(
@@ -101,26 +117,51 @@ class GlimpseBatch:
             )
         if len(images.splits.get(split, ())) == 0:
             raise ValueError(f"split {split!r} must hold images, got none: choose another split")
+        if isinstance(images.task, Sequence) and eye.stop:
+            raise ValueError(
+                "`stop` must be False for a sequence, got True: every answer needs its glimpses"
+            )
+        if isinstance(images.task, Sequence) and eye.glimpses < images.task.length:
+            raise ValueError(
+                f"`glimpses` must be at least {images.task.length}, one for each answer of a "
+                f"sequence, got {eye.glimpses}: choose more"
+            )
+        if isinstance(images.task, Search) and eye.zoom > 1:
+            raise ValueError(
+                f"`zoom` must be 1 for a search, got {eye.zoom}: what is found is seen in the "
+                "finest window"
+            )
         if isinstance(images.task, Search) and predict != "external":
             raise ValueError(
                 f"`predict` must be 'external' for a search, got {predict!r}: "
                 "the location is the answer"
             )
         self.images, self.eye, self.rows, self.copies = images, eye, rows, copies
-        self.split, self.predict = split, predict
-        self.task = images.task
-        self.device = images.targets.device
+        self.split, self.predict, self.cost = split, predict, cost
+        self.task: Task | Search = images.task
+        self.device = images.device
         self._reward = REWARDS[reward]
-        self._scale = action_scale(eye.reach, *images.shape[1:], device=self.device)
-        self._prepared = images.prepared(eye.sensor, memory)
-        self._windows = eye.sensor.windows
+        self._lengths = lengths_of(*images.shape[1:], self.device)
+        self._scale = action_scale(eye.reach, self._lengths)
+        self._prepared = images.prepared(eye.all_levels, memory)
+        self._windows = eye.all_levels.windows
         self._assignment = Assignment(images, copies, split)
         self._allot(0)
 
     @property
+    def channels(self) -> int:
+        """How many channels C the images have."""
+        return self.images.shape[0]
+
+    @property
     def scores(self) -> int:
         """How many numbers an answer has that comes with every action; 0 where none is wanted."""
-        return self.task.scores if self.predict == "flat" else 0
+        return 0 if self.predict == "external" else answered(self.task).scores
+
+    @property
+    def count(self) -> Int64[Tensor, "B"]:
+        """How many glimpses each row has had."""
+        return self._count.clone()
 
     @property
     def trail(self) -> Float32[Tensor, "B T 2"]:
@@ -130,7 +171,30 @@ class GlimpseBatch:
     @property
     def sensed(self) -> Float32[Tensor, "B T 2"]:
         """The same in locations of the image, whatever the eye's reach."""
-        return self._trail * self._scale.float()
+        return self._trail * self._scale.float().view(-1, 1, 2)
+
+    @property
+    def level(self) -> Int64[Tensor, "B"]:
+        """The level of zoom of each row, from 0, the finest."""
+        return self._zoom.clone()
+
+    @property
+    def levels(self) -> Int64[Tensor, "B T"]:
+        """The level of zoom of each of these looks, from 0, the finest."""
+        return self._levels.clone()
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of what the finest windows move in.
+
+        None where images differ in size, or an action chooses the windows.
+        """
+        one = self.images.sizes is None and self.eye.zoom == 1
+        return self.images.shape if one else None
+
+    def width(self, row: int) -> int:
+        """Return the width of the image that a row looks at, in pixels."""
+        return int(self._lengths.expand(len(self._over), 2)[row, 0])
 
     def pixels(self, row: int) -> Shaped[Tensor, "C H W"]:
         """Return the whole image that a row looks at.
@@ -163,7 +227,7 @@ class GlimpseBatch:
             ValueError: An option is not known or of the wrong shape, or there are not as many seeds
                 as rows.
         """
-        count, begun = len(self.images.targets), self._assignment.rows
+        count, begun = self.images.count, self._assignment.rows
         indices, mask = checked_options(options or {}, begun, self.copies, count, self.device)
         rows = begun if mask is not None else self.rows
         rows = rows if indices is None else len(indices) * self.copies
@@ -178,36 +242,42 @@ class GlimpseBatch:
         return self._observe(), {"target": self._target.clone()}
 
     def step(
-        self, action: Float[Tensor, "B 2"], answer: Float[Tensor, "B n"] | None = None
+        self, action: Float[Tensor, "B a"], answer: Float[Tensor, "B n"] | None = None
     ) -> Step:
         """Look where the actions say.
 
         Args:
-            action: Locations; they are clipped to [-1, 1].
-            answer: With `predict="flat"` the log-probabilities of the classes, after the glimpse
-                that was seen last.
+            action: Locations and what else the eye's actions say; they are clipped to [-1, 1].
+            answer: Where the environment judges, the answer after the glimpse that was seen last,
+                as the task has it: for classes their log-probabilities.
 
         Returns:
-            Observation, reward (B,), terminated (B,), truncated (B,; never) and info.
+            Observation, reward (B,), terminated (B,), truncated (B,; never) and info: with
+            `predict="dict"` also the `loss` of the answers, 1 that of who has seen nothing, and
+            the `cost` of the looks.
 
         Raises:
             ValueError: An action or answer is missing, NaN or of the wrong shape.
         """
-        check_step(action, answer, self._assignment.rows, self.scores)
-        going_on = ~self._over
-        if answer is None:
-            reward = torch.zeros(len(action), device=self.device)
-        else:
-            reward = self._judge(answer.detach()) * going_on
+        size = self.eye.action_size
+        check_step(action, answer, self._assignment.rows, size, self.scores, self.predict)
+        going_on, before = ~self._over, self._count.clone()
+        if answer is not None:
+            self._keep(answer.detach())
         looking = going_on
-        if self.predict == "flat":  # the last step only brings an answer
-            looking = going_on & (self._steps < self.eye.actions)
+        if self.predict != "external":  # the last step only brings an answer
+            looking = going_on & (self._count < self.eye.glimpses)
         self._move(action, looking, going_on)
+        reward = 0 - self.cost * (self._count - before).float()
+        if answer is not None:
+            reward += self._judge(before) * going_on
         if isinstance(self.task, Search):
-            found = looking & self._covers(self.task)
+            found = (self._count > before) & self._covers(self.task)
             self._over |= found
             reward += found
         info = {"target": self._target.clone()}
+        if self.predict == "dict":
+            info |= {"loss": self._loss(before), "cost": self.cost * (self._count - before).float()}
         return self._observe(), reward, self._over.clone(), torch.zeros_like(self._over), info
 
     def twin(self) -> "GlimpseBatch":
@@ -229,14 +299,14 @@ class GlimpseBatch:
         self._begin(slice(None), seeds, indices)
         return self._observe()
 
-    def look(self, action: Float[Tensor, "B 2"]) -> Observation:
+    def look(self, action: Float[Tensor, "B a"]) -> Observation:
         """Do as `step` with `predict="external"`, for learners: check and wait for nothing."""
         self._move(action, ~self._over, ~self._over)
         return self._observe()
 
     @property
     def target(self) -> Shaped[Tensor, "B ..."]:
-        """The class, or the place, of every row's image."""
+        """What is right for every row's image."""
         return self._target.clone()
 
     def sweep(
@@ -253,13 +323,13 @@ class GlimpseBatch:
         split = split or self.split
         check_name("split", split, SPLITS)
         number = torch.arange(self.copies, device=self.device)
-        every = len(self.images.targets) * self.copies
+        every = self.images.count * self.copies
         row_seeds(seed, every, self.device)  # none may run out of range
         pool = self.images.splits.get(split)
         if pool is None or len(pool) == 0:
             raise ValueError(f"split {split!r} must hold images, got none: choose another split")
         for part in torch.split(pool, self.rows // self.copies):
-            seeds = seed + part[:, None] + number * len(self.images.targets)
+            seeds = seed + part[:, None] + number * self.images.count
             yield self.reset(seed=seeds.flatten(), options={"indices": part})
 
     def _begin(
@@ -267,39 +337,61 @@ class GlimpseBatch:
     ) -> None:
         self._assignment.begin(which, seeds, indices)
         self._target = self._assignment.target
+        if self.images.sizes is not None:
+            self._lengths = self.images.sizes[self._assignment.index].double()
+            self._scale = action_scale(self.eye.reach, self._lengths)
         self._show(which)
+        given = self.eye.glimpses - self.eye.actions  # the glimpse that nobody chooses, if any
         self._steps[which] = 0
+        self._count[which] = given
         self._over[which] = self._last_step == 0
         self._location[which] = 0
+        self._zoom[which] = self.eye.zoom // 2  # as an action of 0 chooses
         if self.eye.first == "random":
             self._location[which] = self._assignment.first_locations(which)
         self._trail[which] = torch.nan
-        if self.eye.first != "agent":
+        self._levels[which] = self.eye.zoom // 2
+        if given:
             self._trail[which, 0] = self._location[which]
 
     def _move(
         self,
-        action: Float[Tensor, "B 2"],
+        action: Float[Tensor, "B a"],
         looking: Bool[Tensor, "B"],
         going_on: Bool[Tensor, "B"],
     ) -> None:
-        """Move those who look, and count a step for those who go on."""
-        target = action.detach().float().clamp(-1, 1)
+        """Move those who look and do not stop, and count a step for those who go on."""
+        eye, action = self.eye, action.detach().float().clamp(-1, 1)
+        target = action[:, :2]
+        if eye.stride is not None:
+            stride = action_scale(eye.stride, self._lengths) / self._scale
+            target = (self._location + target * stride.float()).clamp(-1, 1)
+        if eye.stop:
+            stopping = going_on & (action[:, -1] > 0)
+            looking = looking & ~stopping
+            self._over |= stopping
         self._location.copy_(torch.where(looking[:, None], target, self._location))
+        if eye.zoom > 1:
+            level = ((action[:, 2] + 1) / 2 * eye.zoom).long().clamp(max=eye.zoom - 1)
+            self._zoom.copy_(torch.where(looking, level, self._zoom))
         self._steps += going_on
+        self._count += looking
         self._over |= self._steps >= self._last_step
-        last = (self._count - 1)[:, None, None].expand(-1, 1, 2)
-        self._trail.scatter_(1, last, self._location[:, None])
+        last = (self._count - 1).clamp(min=0)[:, None]
+        self._trail.scatter_(1, last[..., None].expand(-1, 1, 2), self._location[:, None])
+        self._levels.scatter_(1, last, self._zoom[:, None])
 
     def _allot(self, rows: int) -> None:
         self._assignment.allot(rows)
         self._target = self._assignment.target
         whole = torch.zeros(rows, dtype=torch.int64, device=self.device)
         self._steps, self._over, self._index = whole, whole.bool(), torch.arange(rows).to(whole)
+        self._count, self._zoom = whole.clone(), whole.clone()
         glimpses, channels = self.eye.glimpses, self.images.shape[0]
         self._location = torch.zeros(rows, 2, device=self.device)
         self._trail = self._location.new_zeros(rows, glimpses, 2)
-        self._answers = self._location.new_zeros(rows, glimpses, self.task.scores)
+        self._levels = whole.new_zeros(rows, glimpses)
+        self._answers = self._location.new_zeros(rows, glimpses, self.scores)
         side = self.eye.context or 0
         self._context = self._location.new_zeros(rows, channels, side, side)
 
@@ -309,12 +401,17 @@ class GlimpseBatch:
             self._view, self._index = self._prepared, self._assignment.index
             if self.eye.context is None:
                 return
+            if isinstance(self.images, MixedSet):
+                side = self.eye.context, self.eye.context
+                self._context[which] = self.images.averaged(self._index[which], *side)
+                return
         images = self._draw(which)
         if self.eye.context is not None:
             white = 255 if images.dtype == torch.uint8 else 1
             self._context[which] = F.adaptive_avg_pool2d(images.float() / white, self.eye.context)
         if self._prepared is None:
-            fresh = SummedAreaTables.of(images, self.eye.sensor.table_dtype(images.dtype))
+            dtype = self.eye.all_levels.table_dtype(images.dtype)
+            fresh = SummedAreaTables.of(images, dtype)
             if isinstance(which, slice):
                 self._canvases = self._view = fresh
             else:
@@ -328,44 +425,61 @@ class GlimpseBatch:
         """Look with every row; a row that has not moved sees the same again."""
         # Actions were checked, so the sensor's own checks need not be made at every step.
         glimpse = self._view.look(self._index, self._centre(), self._windows)
-        count = self._count[:, None]
-        if self.eye.first == "agent":
-            glimpse = glimpse * (count > 0)[..., None, None, None]
+        eye = self.eye
+        if eye.zoom > 1:  # of the windows of all levels those of the row's own
+            number = self._zoom[:, None] + torch.arange(eye.sensor.scales, device=self.device)
+            number = number[..., None, None, None].expand(-1, -1, *glimpse.shape[2:])
+            glimpse = glimpse.gather(1, number)
+        if eye.first == "agent":
+            glimpse = glimpse * (self._count > 0)[:, None, None, None, None]
         observation = {
             "glimpse": glimpse,
             "location": self._location.clone(),
-            "step": count.float(),
+            "step": self._count[:, None].float(),
         }
-        if self.eye.context is not None:
+        if eye.zoom > 1:
+            observation["zoom"] = self._zoom[:, None].float()
+        if eye.context is not None:
             observation["context"] = self._context.clone()
         return observation
 
-    def _judge(self, answer: Float[Tensor, "B n"]) -> Float32[Tensor, "B"]:
-        """Return the reward of the answer about the glimpse seen last; before any, it is 0."""
-        rows = torch.arange(len(answer), device=self.device)
-        last = (self._count - 1).clamp(min=0)
-        self._answers[rows, last] = answer.float()
-        reward = self._reward(self._answers, self._target)[rows, last]
-        return reward.masked_fill(self._count == 0, 0)
+    def _keep(self, answer: Float[Tensor, "B n"]) -> None:
+        """Write down the answers about the glimpses seen last, for all glimpses that are left.
 
-    @property
-    def _count(self) -> Int64[Tensor, "B"]:
-        """How many glimpses each row has had."""
-        first = 0 if self.eye.first == "agent" else 1
-        return (self._steps + first).clamp(max=self.eye.glimpses)
+        So the answer of who stops stays his answer.
+        """
+        last = (self._count - 1)[:, None, None]
+        left = torch.arange(self.eye.glimpses, device=self.device)[None, :, None] >= last
+        self._answers = torch.where(left, answer.float()[:, None], self._answers)
+
+    def _judge(self, count: Int64[Tensor, "B"]) -> Float32[Tensor, "B"]:
+        """Return the reward of the answers just kept, about glimpse number `count`.
+
+        Before any glimpse it is 0; who stops gets that of all the glimpses that are left, too.
+        """
+        reward = self._reward(answered(self.task), self._answers, self._target)  # (B, T)
+        glimpse = torch.arange(1, self.eye.glimpses + 1, device=self.device)
+        paid = glimpse == count[:, None]
+        paid |= self._over[:, None] & (glimpse > count[:, None])
+        return (reward * paid).sum(dim=1).masked_fill(count == 0, 0)
+
+    def _loss(self, count: Int64[Tensor, "B"]) -> Float32[Tensor, "B"]:
+        """Return the loss of the answers about glimpse number `count`; before any it is 1."""
+        task = answered(self.task)
+        loss = task.loss(self._answers, self._target) / task.blind
+        last = (count - 1).clamp(min=0)[:, None]
+        return loss.gather(1, last)[:, 0].masked_fill(count == 0, 1)
 
     @property
     def _last_step(self) -> int:
         """How many steps an episode has at most."""
-        return self.eye.actions + (self.predict == "flat")
+        return self.eye.actions + (self.predict != "external")
 
     def _centre(self) -> Float64[Tensor, "B 2"]:
         """Return where each row looks, in pixels."""
-        _, height, width = self.images.shape
-        return checked_to_pixels(self._location * self._scale, height, width)
+        return checked_to_pixels(self._location * self._scale, self._lengths)
 
     def _covers(self, search: Search) -> Bool[Tensor, "B"]:
         """Return whether each row looks at the place it is to find."""
-        _, height, width = self.images.shape
-        place = checked_to_pixels(self._target, height, width)
+        place = checked_to_pixels(self._target, self._lengths)
         return search.found(self._windows, self._centre(), place)

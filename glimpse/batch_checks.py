@@ -42,22 +42,30 @@ def checked_options(
 
 
 def check_step(
-    action: Shaped[Tensor, "..."], answer: Shaped[Tensor, "..."] | None, rows: int, scores: int
+    action: Shaped[Tensor, "..."],
+    answer: Shaped[Tensor, "..."] | None,
+    rows: int,
+    size: int,
+    scores: int,
+    predict: str,
 ) -> None:
     """Refuse an action or an answer that is missing, out of place, misshapen or no number.
 
     Args:
-        action: Locations, wanted as (rows, 2).
-        answer: Log-probabilities, wanted as (rows, scores), or None where scores is 0.
+        action: Wanted as (rows, size).
+        answer: Wanted as (rows, scores), or None where scores is 0.
         rows: How many rows have been begun; 0 before the first reset.
+        size: How many numbers an action has.
         scores: How many numbers an answer has; 0 where none is wanted.
+        predict: Who judges.
 
     Raises:
         ValueError: One of these.
     """
     if rows == 0:
         raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
-    check_shape("action", action, f"{rows} 2", mend="give one (x, y) pair for each row")
+    wanted = "one (x, y) pair" if size == 2 else f"{size} numbers, (x, y) first,"
+    check_shape("action", action, f"{rows} {size}", mend=f"give {wanted} for each row")
     if bool(action.isnan().any()):
         row = int(action.isnan().any(dim=1).nonzero()[0])
         raise ValueError(
@@ -66,7 +74,7 @@ def check_step(
         )
     if answer is None:
         if scores:
-            raise ValueError("`answer` must be given with predict='flat', got none: give one")
+            raise ValueError(f"`answer` must be given with predict={predict!r}, got none: give one")
         return
     if not scores:
         raise ValueError(

@@ -19,7 +19,7 @@ from .checks import check_count
 from .image_set import ImageSource
 from .randomness import keys_of, uniform
 from .sensor import GlimpseSensor
-from .tasks import Classification, Search
+from .tasks import Classification, Search, Task
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Canvas:
 CANVASES: Mapping[str, Canvas] = {
     "translated-40": Canvas(40, 40),
     "translated-60": Canvas(60, 60),
+    "translated-100": Canvas(100, 100),
     "cluttered-60": Canvas(60, 60, pieces=4),
     "cluttered-100": Canvas(100, 100, pieces=8),
 }
@@ -66,27 +67,7 @@ class OnCanvas:
 
     def __post_init__(self) -> None:
         """Refuse a canvas that does not hold the images, and pieces larger than them."""
-        if not isinstance(self.base.task, Classification):
-            raise ValueError(
-                f"images on a canvas must be classified, got a {type(self.base.task).__name__}: "
-                "leave the canvas out"
-            )
-        _, height, width = self.base.shape
-        canvas = self.canvas
-        if canvas.height < height or canvas.width < width:
-            raise ValueError(
-                f"`canvas` must hold images of {height}x{width}, got {canvas.height}x"
-                f"{canvas.width}: choose a larger one"
-            )
-        if canvas.pieces and len(self.base.splits.get("train", ())) == 0:
-            raise ValueError(
-                "`pieces` must come from training images, got none: name some in splits['train']"
-            )
-        if canvas.pieces and canvas.piece > min(height, width):
-            raise ValueError(
-                f"`piece` must fit into images of {height}x{width}, got {canvas.piece}: "
-                "choose a smaller one"
-            )
+        check_canvas(self.base, self.canvas)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -94,19 +75,29 @@ class OnCanvas:
         return self.base.shape[0], self.canvas.height, self.canvas.width
 
     @property
-    def task(self) -> Classification | Search:
+    def sizes(self) -> None:
+        """None: all canvases have one size."""
+        return
+
+    @property
+    def task(self) -> Task | Search:
         """What is asked about an image, wherever it lies."""
         return self.base.task
 
     @property
-    def targets(self) -> Shaped[Tensor, "N ..."]:
-        """The class of every index."""
-        return self.base.targets
+    def count(self) -> int:
+        """How many images N there are."""
+        return self.base.count
 
     @property
     def splits(self) -> Mapping[str, Int64[Tensor, "M"]]:
         """The indices of every split."""
         return self.base.splits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images lie."""
+        return self.base.device
 
     def draw(
         self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
@@ -114,15 +105,19 @@ class OnCanvas:
         """Return a canvas for each index: where the image lies and what lies about is random."""
         images = self.base.draw(index, keys)
         blank = images.new_zeros(len(index), *self.shape)
-        pieces = self.canvas.pieces
-        numbers = uniform(keys, 2 + 5 * pieces)
-        _lay(blank, images, numbers[:, :2])
-        if pieces:
-            numbers = numbers[:, 2:].reshape(-1, 5)  # (B * pieces, 5)
-            crops = self._crop(numbers[:, :3], keys_of(keys.repeat_interleave(pieces), 0))
-            for piece in range(pieces):
-                _lay(blank, crops[piece::pieces], numbers[piece::pieces, 3:])
+        lay(blank, images, self.places(keys))
+        lay_pieces(blank, self.base, self.canvas, keys)
         return blank
+
+    def places(self, keys: Int64[Tensor, "B"]) -> Int64[Tensor, "B 2"]:
+        """Return where the first pixels of the images lie on their canvases, in pixels."""
+        return random_places(uniform(keys, 2), self.shape, self.base.shape)
+
+    def target(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B ..."]:
+        """Return the targets of these indices, wherever the images lie."""
+        return self.base.target(index, keys)
 
     def prepared(self, sensor: GlimpseSensor, memory: float) -> None:
         """Return None: every draw is another image."""
@@ -132,41 +127,104 @@ class OnCanvas:
         """Return the same set with its tensors on `device`."""
         return OnCanvas(self.base.to(device), self.canvas)
 
-    def _crop(
-        self, numbers: Float64[Tensor, "M 3"], keys: Int64[Tensor, "M"]
-    ) -> Shaped[Tensor, "M C p p"]:
-        """Return a crop of a training image for every three numbers in [0, 1)."""
-        train = self.splits["train"]
-        images = self.base.draw(train[(numbers[:, 0] * len(train)).long()], keys)
-        size = (self.canvas.piece, self.canvas.piece)
-        at = _places(images, size, numbers[:, 1:])
-        return images.flatten().index_select(0, at.flatten()).view(at.shape)
+
+def check_canvas(base: ImageSource, canvas: Canvas) -> None:
+    """Refuse images that cannot be laid on a canvas.
+
+    Raises:
+        ValueError: They have no classes or are too large, or there is nothing to cut pieces from.
+    """
+    if not isinstance(base.task, Classification):
+        raise ValueError(
+            f"images on a canvas must be classified, got a {type(base.task).__name__}: "
+            "leave the canvas out"
+        )
+    if base.sizes is not None:
+        raise ValueError(
+            "images on a canvas must be of one size, got several: pass image_size, or leave the "
+            "canvas out"
+        )
+    _, height, width = base.shape
+    if canvas.height < height or canvas.width < width:
+        raise ValueError(
+            f"`canvas` must hold images of {height}x{width}, got {canvas.height}x"
+            f"{canvas.width}: choose a larger one"
+        )
+    if canvas.pieces and len(base.splits.get("train", ())) == 0:
+        raise ValueError(
+            "`pieces` must come from training images, got none: name some in splits['train']"
+        )
+    if canvas.pieces and canvas.piece > min(height, width):
+        raise ValueError(
+            f"`piece` must fit into images of {height}x{width}, got {canvas.piece}: "
+            "choose a smaller one"
+        )
 
 
-def _lay(
+def lay_pieces(
+    blank: Shaped[Tensor, "B C H W"],
+    base: ImageSource,
+    canvas: Canvas,
+    keys: Int64[Tensor, "B"],
+) -> None:
+    """Lay random crops of training images about, as many as the canvas has pieces."""
+    pieces, size = canvas.pieces, (blank.shape[1], canvas.piece, canvas.piece)
+    if pieces == 0:
+        return
+    numbers = uniform(keys, 2 + 5 * pieces)[:, 2:].reshape(-1, 5)  # (B * pieces, 5)
+    train = base.splits["train"]
+    images = base.draw(
+        train[(numbers[:, 0] * len(train)).long()],
+        keys_of(keys.repeat_interleave(pieces), 0),
+    )
+    at = _pixels(images, random_places(numbers[:, 1:3], base.shape, size), size)
+    crops = images.flatten().index_select(0, at.flatten()).view(at.shape)
+    places = random_places(numbers[:, 3:], tuple(blank.shape[1:]), size)
+    for piece in range(pieces):
+        lay(blank, crops[piece::pieces], places[piece::pieces])
+
+
+def lay(
     canvas: Shaped[Tensor, "B C H W"],
     images: Shaped[Tensor, "B C h w"],
-    numbers: Float64[Tensor, "B 2"],
+    places: Int64[Tensor, "B 2"],
 ) -> None:
-    """Lay each image at a random place on its canvas; where something lies, the brighter wins."""
-    at = _places(canvas, images.shape[2:], numbers).flatten()
+    """Lay each image on its canvas; where something lies, the brighter wins.
+
+    Args:
+        canvas: It is changed in place.
+        images: Small enough to lie within.
+        places: Where the first pixel of each lies, `(x, y)` in pixels.
+    """
+    at = _pixels(canvas, places, tuple(images.shape[1:])).flatten()
     flat = canvas.view(-1)
     flat.index_copy_(0, at, torch.maximum(flat.index_select(0, at), images.flatten()))
 
 
-def _places(
-    images: Shaped[Tensor, "B C H W"], size: tuple[int, ...], numbers: Float64[Tensor, "B 2"]
-) -> Int64[Tensor, "B C h w"]:
-    """Return the flat positions of one window's pixels in each image.
+def random_places(
+    numbers: Float64[Tensor, "B 2"], outer: tuple[int, ...], inner: tuple[int, ...]
+) -> Int64[Tensor, "B 2"]:
+    """Return where the first pixel of something lies within something larger, `(x, y)` in pixels.
 
-    The numbers, in [0, 1), say how far down and how far to the right the window lies.
+    Args:
+        numbers: In [0, 1): how far down, and how far to the right.
+        outer: Channels, height and width of the larger.
+        inner: Channels, height and width of the smaller.
     """
+    down, right = numbers.unbind(1)
+    top = (down * (outer[1] - inner[1] + 1)).long()
+    left = (right * (outer[2] - inner[2] + 1)).long()
+    return torch.stack([left, top], dim=1)
+
+
+def _pixels(
+    images: Shaped[Tensor, "B C H W"], places: Int64[Tensor, "B 2"], size: tuple[int, ...]
+) -> Int64[Tensor, "B C h w"]:
+    """Return the flat positions of one window's pixels in each image."""
     batch, channels, height, width = images.shape
     device = images.device
     plane = torch.arange(batch * channels, device=device).view(batch, channels, 1, 1) * height
-    down, right = (numbers[:, :, None, None, None]).unbind(1)
-    top = (down * (height - size[0] + 1)).long()
-    left = (right * (width - size[1] + 1)).long()
-    y = top + torch.arange(size[0], device=device)[:, None]
-    x = left + torch.arange(size[1], device=device)
+    left, top = places[:, :, None, None, None].unbind(1)
+    y = top + torch.arange(size[1], device=device)[:, None]
+    x = left + torch.arange(size[2], device=device)
     return (plane + y) * width + x

@@ -11,6 +11,7 @@ from .folder import load_folder
 from .haystack import load_haystacks
 from .image_set import ImageSource
 from .mnist import load_mnist, mnist_root
+from .scenes import SCENES
 from .slides import SlideSet
 
 _EMBEDDED: Mapping[str, str] = {
@@ -48,6 +49,7 @@ def find_images(
     data_root: str | Path | None = None,
     image_size: tuple[int, int] | None = None,
     canvas: str | None = None,
+    task: str | None = None,
 ) -> ImageSource:
     """Return the image set of a name, of a folder of class folders, or of a slide.
 
@@ -57,6 +59,7 @@ def find_images(
         data_root: Where MNIST lies; by default the environment variable GLIMPSE_DATA.
         image_size: Height and width to which a folder's images are resized, in pixels.
         canvas: One of `CANVASES` on which the images are laid, or None.
+        task: One of `SCENES`, what is asked about a canvas, or None: the class of its image.
 
     Raises:
         ValueError: There is no such name or folder, or what it holds cannot be read.
@@ -89,10 +92,23 @@ def find_images(
             f"`images` must be the path of a folder or slide or one of {', '.join(image_names())}, "
             f"got {images!r}: check the path, or call register_images in this process first"
         )
+    return _laid(found, canvas, task)
+
+
+def _laid(images: ImageSource, canvas: str | None, task: str | None) -> ImageSource:
+    """Return images on a canvas, if there is one, asked about as the task has it."""
+    if task is not None:
+        check_name("task", task, SCENES)
+        if canvas is None:
+            raise ValueError(
+                f"`canvas` must be given with task={task!r}, got none: choose one of "
+                f"{', '.join(CANVASES)}"
+            )
     if canvas is None:
-        return found
+        return images
     check_name("canvas", canvas, CANVASES)
-    return OnCanvas(found, CANVASES[canvas])
+    kind = OnCanvas if task is None else SCENES[task]
+    return kind(images, CANVASES[canvas])
 
 
 # Sets are read once a process: environments share the images and the tables made of them.

@@ -30,14 +30,19 @@ def to_pixels(location: Float[Tensor, "B 2"], height: int, width: int) -> Float6
             f"`location` must be finite, got {location[row].tolist()} in row {row}: "
             "look for a division by zero or a diverged network"
         )
-    return checked_to_pixels(location, height, width)
+    return checked_to_pixels(location, lengths_of(height, width, location.device))
 
 
 def checked_to_pixels(
-    location: Float[Tensor, "B 2"], height: int, width: int
+    location: Float[Tensor, "B 2"], lengths: Float64[Tensor, "*B 2"]
 ) -> Float64[Tensor, "B 2"]:
-    """Return `to_pixels` of locations that are known to be pairs of finite numbers."""
-    return (location.double() + 1) / 2 * _lengths(height, width, location.device)
+    """Return `to_pixels` of locations that are known to be pairs of finite numbers.
+
+    Args:
+        location: As for `to_pixels`.
+        lengths: Width and height of the image, or of every row's image, in pixels: `lengths_of`.
+    """
+    return (location.double() + 1) / 2 * lengths
 
 
 def to_locations(pixels: Float[Tensor, "B 2"], height: int, width: int) -> Float64[Tensor, "B 2"]:
@@ -47,30 +52,27 @@ def to_locations(pixels: Float[Tensor, "B 2"], height: int, width: int) -> Float
         ValueError: The shape is not `(B, 2)`.
     """
     check_shape("pixels", pixels, "B 2", mend="give one (x, y) pair for each image")
-    return pixels.double() / _lengths(height, width, pixels.device) * 2 - 1
+    return pixels.double() / lengths_of(height, width, pixels.device) * 2 - 1
 
 
-def action_scale(
-    reach: float | None, height: int, width: int, device: torch.device | str = "cpu"
-) -> Float64[Tensor, "2"]:
+def action_scale(reach: float | None, lengths: Float64[Tensor, "*B 2"]) -> Float64[Tensor, "*B 2"]:
     """Return the factors `(x, y)` that turn an action into a location.
 
     Args:
         reach: How many pixels an action of 1 goes from the image's centre; None: to its edge.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
-        device: Where the factors shall lie.
+        lengths: Width and height of the image, or of every row's image, in pixels: `lengths_of`.
 
     Raises:
         ValueError: `reach` is negative or not finite.
     """
     if reach is None:
-        return torch.ones(2, dtype=torch.float64, device=device)
+        return torch.ones_like(lengths)
     check_at_least(0, reach=reach)
-    return reach / (_lengths(height, width, torch.device(device)) / 2)
+    return reach / (lengths / 2)
 
 
 @lru_cache(maxsize=64)
-def _lengths(height: int, width: int, device: torch.device) -> Float64[Tensor, "2"]:
+def lengths_of(height: int, width: int, device: torch.device) -> Float64[Tensor, "2"]:
+    """Return width and height of an image in pixels: in the order of a location."""
     with torch.inference_mode(False):  # or it could not be used outside it later
         return torch.tensor([width, height], dtype=torch.float64, device=device)

@@ -41,7 +41,8 @@ class Diagnosis:
         spread: Of each glimpse's locations across images, the standard deviation in units of
             actions: the root of the mean of both axes' variances.
         border: Share of the chosen glimpses at the end of the eye's reach along x or y.
-        unique_area: Share of an image that its episode's finest windows cover, mean over images.
+        unique_area: Share of an image that its episode's finest windows cover, mean over images;
+            None where images, or windows, differ in size.
         information: Mutual information between each glimpse's location and the image, in nats;
             a tenth of a pixel can carry as much as the whole image.
         chosen: How many of the glimpses, the last ones, are the policy's doing.
@@ -50,7 +51,7 @@ class Diagnosis:
 
     spread: tuple[float, ...]
     border: float
-    unique_area: float
+    unique_area: float | None
     information: tuple[float, ...]
     chosen: int
     images: int
@@ -59,10 +60,11 @@ class Diagnosis:
         """Return what to log, means over the chosen glimpses; nothing where none was chosen."""
         if self.chosen == 0:
             return {}
+        area = {} if self.unique_area is None else {"unique area %": 100 * self.unique_area}
         return {
             "spread": fmean(self.spread[-self.chosen :]),
             "border share %": 100 * self.border,
-            "unique area %": 100 * self.unique_area,
+            **area,
             "information nats": fmean(self.information[-self.chosen :]),
         }
 
@@ -108,7 +110,7 @@ def diagnose(
     images: Float[Tensor, "N F"],
     *,
     windows: Windows,
-    shape: tuple[int, int, int],
+    shape: tuple[int, int, int] | None,
     sensed: Float[Tensor, "N T 2"],
     chosen: int,
 ) -> Diagnosis:
@@ -122,7 +124,7 @@ def diagnose(
         locations: Of every glimpse, in units of actions: `GlimpseBatch.trail`.
         images: What tells them apart: `describe`.
         windows: Through which they were looked at.
-        shape: Of an image, `(C, H, W)`.
+        shape: Of an image, `(C, H, W)`; None where images, or windows, differ in size.
         sensed: The locations in [-1, 1] of the image: `GlimpseBatch.sensed`.
         chosen: How many of the glimpses, the last ones, the policy chose.
 
@@ -146,7 +148,7 @@ def diagnose(
     return Diagnosis(
         spread=tuple(variance.sqrt().tolist()),
         border=float(ends.double().mean()) if chosen else 0.0,
-        unique_area=_unique_area(sensed, windows, *shape[1:]),
+        unique_area=_unique_area(sensed, windows, *shape[1:]) if shape else None,
         information=tuple(max(nats, 0.0) for nats in information),
         chosen=chosen,
         images=count,

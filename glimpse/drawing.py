@@ -25,17 +25,22 @@ class Look:
 
     Attributes:
         image: What was looked at, uint8 or float in [0, 1].
-        locations: Where, in [-1, 1] of the image.
-        probabilities: Of the classes after each glimpse.
-        classes: Their names.
-        target: The right one, or None where nobody knows.
+        locations: Where, in [-1, 1] of the image, for as many glimpses T as there were.
+        sensors: Whose windows each glimpse had, T of them.
+        answers: What the agent then said, T of them.
+        confidence: How sure it was of each, in [0, 1].
+        right: Whether each was right, or None where nobody knows.
+        width: Of the image that the sensor reads, in pixels, where `image` is a smaller picture of
+            it.
     """
 
     image: Shaped[Tensor, "C H W"]
     locations: Float[Tensor, "T 2"]
-    probabilities: Float[Tensor, "T n"]
-    classes: Sequence[str]
-    target: int | None
+    sensors: Sequence[GlimpseSensor]
+    answers: Sequence[str]
+    confidence: Sequence[float]
+    right: Sequence[bool] | None
+    width: int | None = None
 
 
 def draw_fixations(
@@ -87,48 +92,46 @@ def draw_fixations(
     return picture
 
 
-def draw_look(look: Look, sensor: GlimpseSensor, glimpse: int, *, side: int = 160) -> Image.Image:
+def draw_look(look: Look, glimpse: int, *, side: int = 160) -> Image.Image:
     """Draw one glimpse (from 1) of a look: the fixations so far and, below, the answer."""
-    picture = draw_fixations(look.image, look.locations[:glimpse], sensor, side=side)
-    probabilities = look.probabilities[glimpse - 1]
-    best = int(probabilities.argmax())
-    colour = _INK if look.target is None else _RIGHT if best == look.target else _WRONG
+    sensor = look.sensors[glimpse - 1]
+    picture = draw_fixations(
+        look.image, look.locations[:glimpse], sensor, width=look.width, side=side
+    )
+    sure = look.confidence[glimpse - 1]
+    colour = _INK if look.right is None else _RIGHT if look.right[glimpse - 1] else _WRONG
     line, margin = side // 9, side // 20
     panel = Image.new("RGB", (side + 2 * margin, side + 2 * margin + 2 * line), _PAPER)
     at = (margin + (side - picture.width) // 2, margin + (side - picture.height) // 2)
     panel.paste(picture, at)
     draw = ImageDraw.Draw(panel)
     font = ImageFont.load_default(size=line)
-    answer = f"{look.classes[best]}  {100 * float(probabilities[best]):.0f} %"
+    answer = f"{look.answers[glimpse - 1]}  {100 * sure:.0f} %"
     draw.text((margin, side + margin * 1.2), answer, fill=colour, font=font)
     draw.text(
         (side + margin, side + margin * 1.2), str(glimpse), fill=_FAINT, font=font, anchor="ra"
     )
-    filled = round(side * float(probabilities[best]))
+    filled = round(side * sure)
     top = side + margin * 1.2 + line * 1.4
     draw.rectangle((margin, top, margin + side, top + line // 4), fill=(225, 225, 225))
     draw.rectangle((margin, top, margin + filled, top + line // 4), fill=colour)
     return panel
 
 
-def contact_sheet(looks: Sequence[Look], sensor: GlimpseSensor, *, side: int = 160) -> Image.Image:
+def contact_sheet(looks: Sequence[Look], *, side: int = 160) -> Image.Image:
     """Draw a row for each look, a column for each glimpse."""
     rows = [
-        _beside([draw_look(look, sensor, t + 1, side=side) for t in range(len(look.locations))])
+        _beside([draw_look(look, t + 1, side=side) for t in range(len(look.locations))])
         for look in looks
     ]
     return _below(rows)
 
 
-def animation(
-    looks: Sequence[Look], sensor: GlimpseSensor, *, columns: int = 4, side: int = 160
-) -> list[Image.Image]:
+def animation(looks: Sequence[Look], *, columns: int = 4, side: int = 160) -> list[Image.Image]:
     """Draw all looks side by side, one frame a glimpse."""
     frames = []
     for t in range(max(len(look.locations) for look in looks)):
-        panels = [
-            draw_look(look, sensor, min(t + 1, len(look.locations)), side=side) for look in looks
-        ]
+        panels = [draw_look(look, min(t + 1, len(look.locations)), side=side) for look in looks]
         rows = [_beside(panels[at : at + columns]) for at in range(0, len(panels), columns)]
         frames.append(_below(rows))
     return frames

@@ -4,33 +4,33 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from .image_set import SPLITS, ImageSet
+from .mixed_set import MixedSet, image_set_of
+from .pictures import from_picture, is_grey
+from .progress import tracked
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-_SIXTEEN_BITS = ("I;16", "I;16L", "I;16B")
-_GREY = ("1", "L", "LA", "I", *_SIXTEEN_BITS)
 
 
-def load_folder(root: str | Path, *, size: tuple[int, int] | None = None) -> ImageSet:
+def load_folder(root: str | Path, *, size: tuple[int, int] | None = None) -> ImageSet | MixedSet:
     """Read `root/CLASS/IMAGE`, or `root/SPLIT/CLASS/IMAGE` where there is a folder `root/train`.
 
-    Images become grey if all of them are, else RGB. Without folders named train, validation and
-    test, 10 % of the images are drawn for validation and 10 % for test, always the same.
+    Images become grey if all of them are, else RGB; of different sizes they make a `MixedSet`.
+    Without folders named train, validation and test, 10 % of the images are drawn for validation
+    and 10 % for test, always the same.
 
     Args:
         root: The folder.
-        size: Height and width to which every image is resized, in pixels; None: all have one size.
+        size: Height and width to which every image is resized, in pixels; None: they stay as large
+            as they are.
 
     Raises:
-        ValueError: There is no such folder or no image in it, a file is not readable, or the sizes
-            differ; the file is named.
+        ValueError: There is no such folder or no image in it, or a file is not readable; it is
+            named.
     """
     root = Path(root)
     divided = (root / "train").is_dir()
@@ -46,7 +46,7 @@ def load_folder(root: str | Path, *, size: tuple[int, int] | None = None) -> Ima
     if divided:
         names = np.repeat(list(parts), [len(part) for part in parts.values()])
         splits = {split: np.flatnonzero(names == split) for split in SPLITS}
-    return ImageSet.from_arrays(
+    return image_set_of(
         _read_all(files, size),
         [classes.index(file.parent.name) for file in files],
         classes=classes,
@@ -69,19 +69,9 @@ def load_image(
     """
     with _open(path) as image:
         try:
-            if image.mode in _SIXTEEN_BITS or (
-                image.mode == "I" and image.format == "PPM"
-            ):  # Pillow would clip them at 255
-                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            elif image.mode in ("I", "F"):
-                raise ValueError(f"mode {image.mode} has no fixed white, give 8 or 16 bits")
-            picture = image.convert("L" if channels == 1 else "RGB")
+            return from_picture(image, channels=channels, size=size)
         except (OSError, SyntaxError, ValueError) as error:
             raise _unreadable(path, error) from error
-    if size is not None:
-        picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    pixels = torch.from_numpy(np.array(picture))
-    return pixels[None] if channels == 1 else pixels.permute(2, 0, 1).contiguous()
 
 
 def _files(root: Path) -> list[Path]:
@@ -92,31 +82,16 @@ def _files(root: Path) -> list[Path]:
     )
 
 
-def _read_all(files: list[Path], size: tuple[int, int] | None) -> UInt8[Tensor, "N C H W"]:
-    modes, sizes = zip(*map(_look_up, files), strict=True)
-    channels = 1 if all(mode in _GREY for mode in modes) else 3
-    other = next((k for k, found in enumerate(sizes) if found != sizes[0]), None)
-    if size is None and other is not None:
-        width, height = sizes[other]
-        raise ValueError(
-            f"{files[other]} must be as large as {files[0].name}, {sizes[0][1]}x{sizes[0][0]}, "
-            f"got {height}x{width}: pass size=(height, width) to resize them"
-        )
+def _read_all(files: list[Path], size: tuple[int, int] | None) -> list[UInt8[Tensor, "C _h _w"]]:
+    channels = 1 if all(map(_grey, files)) else 3
     with ThreadPoolExecutor() as pool:
         images = pool.map(lambda file: load_image(file, channels=channels, size=size), files)
-        progress = track(
-            images,
-            "reading images",
-            total=len(files),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        return torch.stack(list(progress))
+        return list(tracked(images, "reading images", len(files)))
 
 
-def _look_up(path: Path) -> tuple[str, tuple[int, int]]:
+def _grey(path: Path) -> bool:
     with _open(path) as image:
-        return image.mode, image.size
+        return is_grey(image)
 
 
 def _open(path: str | Path) -> Image.Image:

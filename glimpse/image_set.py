@@ -1,13 +1,14 @@
 """Image sets: images with a target each and three splits, read through the sensor by index.
 
 Convention:
-    Images are `(N, C, H, W)`, uint8 or float in [0, 1], all of one size. Targets are whole numbers
-    from 0, positions in `classes`. Splits are indices; a split may be empty.
+    Images are `(N, C, H, W)`, uint8 or float in [0, 1], all of one size. What targets are is the
+    task's affair: of a classification, whole numbers from 0. Splits are indices; a split may be
+    empty.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from .checks import check_images, check_name, to_tensor, whole_numbers
 from .pixels import Pixels
 from .sensor import GlimpseSensor, Prepared
 from .tables import SummedAreaTables
-from .tasks import Classification, Search
+from .tasks import Classification, Search, Task
 
 SPLITS = ("train", "validation", "test")
 
@@ -28,20 +29,26 @@ class ImageSource(Protocol):
     """What an environment asks of images.
 
     Attributes:
-        shape: Channels, height and width of every image.
+        shape: Channels, height and width of every image; of different sizes, the largest.
+        sizes: Width and height of every index, in pixels; None: all are as `shape` says.
         task: What is asked about them.
-        targets: The class, or the place, of every index.
+        count: How many indices N there are.
         splits: The indices of every split.
+        device: Where their tensors lie.
     """
 
     @property
     def shape(self) -> tuple[int, int, int]: ...  # noqa: D102
     @property
-    def task(self) -> Classification | Search: ...  # noqa: D102
+    def sizes(self) -> Int64[Tensor, "N 2"] | None: ...  # noqa: D102
     @property
-    def targets(self) -> Shaped[Tensor, "N ..."]: ...  # noqa: D102
+    def task(self) -> Task | Search: ...  # noqa: D102
+    @property
+    def count(self) -> int: ...  # noqa: D102
     @property
     def splits(self) -> Mapping[str, Int64[Tensor, "M"]]: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
 
     def draw(
         self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
@@ -50,6 +57,12 @@ class ImageSource(Protocol):
 
         Images that are too large for that come at a lower resolution.
         """
+        ...
+
+    def target(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B ..."]:
+        """Return the targets of the images that `draw` draws."""
         ...
 
     def prepared(self, sensor: GlimpseSensor, memory: float) -> Prepared | None:
@@ -77,14 +90,14 @@ class ImageSet:
 
     Attributes:
         images: All of them.
-        targets: The class of each.
-        classes: The names of the classes.
+        targets: What is right for each.
+        task: What is asked about them.
         splits: The indices of `train`, `validation` and `test`.
     """
 
     images: Shaped[Tensor, "N C H W"]
-    targets: Int64[Tensor, "N"]
-    classes: tuple[str, ...]
+    targets: Shaped[Tensor, "N ..."]
+    task: Task | Search
     splits: Mapping[str, Int64[Tensor, "M"]]
     _prepared: dict[torch.dtype | None, Prepared] = field(
         default_factory=dict, init=False, repr=False
@@ -102,24 +115,21 @@ class ImageSet:
         count = len(self.images)
         if count == 0:
             raise ValueError("`images` must be at least one, got none: is a filter too strict?")
-        if self.targets.shape != (count,):
+        if self.targets.shape[:1] != (count,):
             raise ValueError(
-                f"`targets` must be ({count},), got {tuple(self.targets.shape)}: "
+                f"`targets` must be ({count}, ...), got {tuple(self.targets.shape)}: "
                 "give one target for each image"
             )
-        if not 0 <= int(self.targets.min()) <= int(self.targets.max()) < len(self.classes):
-            raise ValueError(
-                f"`targets` must be in [0, {len(self.classes)}), got {int(self.targets.min())} to "
-                f"{int(self.targets.max())}: number the classes from 0 and name each"
-            )
+        self.task.check(self.targets)
         check_splits(self.splits, count, "images")
 
     @classmethod
     def from_arrays(
         cls,
         images: Shaped[Tensor, "N C H W"] | np.ndarray,
-        targets: Iterable[int] | Shaped[Tensor, "N"] | np.ndarray,
+        targets: Iterable[Any] | Shaped[Tensor, "N ..."] | np.ndarray,
         *,
+        task: Task | Search | None = None,
         classes: Iterable[str] | None = None,
         splits: Mapping[str, Iterable[int] | Tensor | np.ndarray] | None = None,
     ) -> "ImageSet":
@@ -127,28 +137,18 @@ class ImageSet:
 
         Args:
             images: `(N, C, H, W)`, uint8 or float in [0, 1].
-            targets: One whole number from 0 for each image.
-            classes: Their names; by default their numbers.
+            targets: One for each image: of a classification a whole number from 0.
+            task: What is asked about them; by default a classification.
+            classes: The names of its classes; by default their numbers.
             splits: Indices of `train`, `validation`, `test`; by default `random_splits`.
 
         Raises:
-            ValueError: As the class itself.
+            ValueError: As the class itself; or classes are named beside another task.
         """
         images = to_tensor(images).contiguous()
-        numbers = whole_numbers("targets", targets)
-        if classes is None:
-            classes = map(str, range(int(numbers.max()) + 1 if numbers.numel() else 0))
-        if splits is None:
-            splits = random_splits(len(images))
-        indices = {
-            name: whole_numbers(f"splits[{name!r}]", index) for name, index in splits.items()
-        }
-        return ImageSet(images, numbers, tuple(classes), indices).to(images.device)
-
-    @property
-    def task(self) -> Classification:
-        """What is asked about an image: its class."""
-        return Classification(self.classes)
+        answers, task = targets_of(targets, task, classes)
+        indices = indices_of(splits, len(images))
+        return ImageSet(images, answers, task, indices).to(images.device)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -156,11 +156,32 @@ class ImageSet:
         _, channels, height, width = self.images.shape
         return channels, height, width
 
+    @property
+    def sizes(self) -> None:
+        """None: all images have one size."""
+        return
+
+    @property
+    def count(self) -> int:
+        """How many images N there are."""
+        return len(self.images)
+
+    @property
+    def device(self) -> torch.device:
+        """Where they lie."""
+        return self.images.device
+
     def draw(
         self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
     ) -> Shaped[Tensor, "B C H W"]:
         """Return the images of these indices; nothing is random here, so the keys do not matter."""
         return self.images[index]
+
+    def target(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B ..."]:
+        """Return the targets of these indices; the keys do not matter."""
+        return self.targets[index]
 
     def prepared(self, sensor: GlimpseSensor, memory: float) -> Prepared:
         """Return all images prepared for the sensor: their tables, if these fit into `memory`."""
@@ -181,9 +202,54 @@ class ImageSet:
         if all(tensor.device == device for tensor in tensors):
             return self
         splits = {split: index.to(device) for split, index in self.splits.items()}
-        moved = ImageSet(self.images.to(device), self.targets.to(device), self.classes, splits)
+        moved = ImageSet(self.images.to(device), self.targets.to(device), self.task, splits)
         self._elsewhere[device] = moved
         return moved
+
+
+def targets_of(
+    targets: Iterable[Any] | Tensor | np.ndarray,
+    task: Task | Search | None,
+    classes: Iterable[str] | None,
+) -> tuple[Shaped[Tensor, "N ..."], Task | Search]:
+    """Return targets from outside as a tensor, and the task: by default a classification.
+
+    Args:
+        targets: One for each image.
+        task: What is asked about them, or None.
+        classes: The names of the classes of a classification, or None.
+
+    Raises:
+        ValueError: They are no numbers, or classes are named beside another task.
+    """
+    if task is not None:
+        if classes is not None:
+            raise ValueError("`classes` must be left out beside a task, got both: it has its own")
+        listed = targets if isinstance(targets, Tensor | np.ndarray) else list(targets)
+        try:
+            tensor = to_tensor(listed if isinstance(listed, Tensor) else np.asarray(listed))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`targets` must be numbers, the same many for each image, got {error}: mend them"
+            ) from error
+        return tensor if tensor.is_floating_point() else tensor.long(), task
+    numbers = whole_numbers("targets", targets)
+    if classes is None:
+        classes = map(str, range(int(numbers.max()) + 1 if numbers.numel() else 0))
+    return numbers, Classification(tuple(classes))
+
+
+def indices_of(
+    splits: Mapping[str, Iterable[int] | Tensor | np.ndarray] | None, count: int
+) -> dict[str, Int64[Tensor, "M"]]:
+    """Return splits from outside as tensors; None: `random_splits`.
+
+    Raises:
+        ValueError: They are no whole numbers.
+    """
+    if splits is None:
+        return random_splits(count)
+    return {name: whole_numbers(f"splits[{name!r}]", index) for name, index in splits.items()}
 
 
 def check_splits(splits: Mapping[str, Int64[Tensor, "M"]], count: int, things: str) -> None:

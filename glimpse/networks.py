@@ -1,8 +1,9 @@
 """The recurrent attention model and its parts.
 
 Convention:
-    Glimpses are `(B, K, C, s, s)` in [0, 1], locations `(B, 2)` in units of actions; features and
-    the hidden state are `(B, D)`.
+    Glimpses are `(B, K, C, s, s)` in [0, 1]; where they were is `(B, w)`: the location in units of
+    actions and, where there is a choice, the level of zoom; features and the hidden state are
+    `(B, D)`.
 
 Source: V. Mnih et al., "Recurrent Models of Visual Attention", NeurIPS 2014, section 4: sizes 128
 for what and where, 256 for the glimpse's features and for the core.
@@ -27,25 +28,31 @@ class GlimpseNetwork(nn.Module):
         shape: Of one glimpse, (K, C, s, s).
         features: D.
         hidden: Width of the layer that sees what, and of the one that sees where.
+        where: How many numbers w say where.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int, int], *, features: int = 256, hidden: int = 128
+        self,
+        shape: tuple[int, int, int, int],
+        *,
+        features: int = 256,
+        hidden: int = 128,
+        where: int = 2,
     ) -> None:
         super().__init__()
         scales, channels, height, width = shape
         self.see_what = nn.Linear(scales * channels * height * width, hidden)
-        self.see_where = nn.Linear(2, hidden)
+        self.see_where = nn.Linear(where, hidden)
         self.what = nn.Linear(hidden, features)
         self.where = nn.Linear(hidden, features)
 
     def forward(
-        self, glimpse: Float[Tensor, "B K C s s"], location: Float[Tensor, "B 2"]
+        self, glimpse: Float[Tensor, "B K C s s"], where: Float[Tensor, "B w"]
     ) -> Float[Tensor, "B D"]:
         """Return the features of a glimpse."""
-        what = F.relu(self.see_what(glimpse.flatten(1)))
-        where = F.relu(self.see_where(location))
-        return F.relu(self.what(what) + self.where(where))
+        saw_what = F.relu(self.see_what(glimpse.flatten(1)))
+        saw_where = F.relu(self.see_where(where))
+        return F.relu(self.what(saw_what) + self.where(saw_where))
 
 
 class ReluCore(nn.Module):
@@ -85,14 +92,19 @@ CORES: Mapping[str, type[ReluCore] | type[LSTMCore]] = {"relu": ReluCore, "lstm"
 
 
 class LocationHead(nn.Module):
-    """Say where to look next: the mean of the location, in units of actions."""
+    """Say where to look next: the mean of the action.
 
-    def __init__(self, hidden: int) -> None:
+    Args:
+        hidden: Width D of the hidden state.
+        size: How many numbers a an action has.
+    """
+
+    def __init__(self, hidden: int, size: int = 2) -> None:
         super().__init__()
-        self.mean = nn.Linear(hidden, 2)
+        self.mean = nn.Linear(hidden, size)
 
-    def forward(self, hidden: Float[Tensor, "... D"]) -> Float[Tensor, "... 2"]:
-        """Return the mean location, in [-1, 1]."""
+    def forward(self, hidden: Float[Tensor, "... D"]) -> Float[Tensor, "... a"]:
+        """Return the mean action, in [-1, 1]."""
         return torch.tanh(self.mean(hidden))
 
 
@@ -106,28 +118,30 @@ class RecurrentAttention(nn.Module):
 
     Args:
         shape: Of one glimpse, (K, C, s, s).
-        classes: How many classes n there are.
+        scores: How many numbers n an answer has.
         context: Height and width c of the whole image seen beside the glimpses, in pixels; it makes
             the first hidden state. None: there is none.
         core: `relu` or `lstm`, one of `CORES`.
         hidden: Width D of the hidden state.
-        glimpse_network: What turns glimpse and location into `features` numbers; by default
+        glimpse_network: What turns a glimpse and where it was into `features` numbers; by default
             `GlimpseNetwork`.
         features: How many those are.
-        locator: Makes what says where to look next, (…, D) to (…, 2), from D.
+        where: How many numbers w say where a glimpse was.
+        locator: Makes what says where to look next, (…, D) to (…, a), from D.
         baseline: Makes what says what to expect, (…, D) to (…, 1), from D.
     """
 
     def __init__(
         self,
         shape: tuple[int, int, int, int],
-        classes: int,
+        scores: int,
         *,
         context: int | None = None,
         core: str = "relu",
         hidden: int = 256,
         glimpse_network: nn.Module | None = None,
         features: int = 256,
+        where: int = 2,
         locator: Callable[[int], nn.Module] = LocationHead,
         baseline: Callable[[int], nn.Module] = baseline_head,
     ) -> None:
@@ -135,11 +149,11 @@ class RecurrentAttention(nn.Module):
         check_name("core", core, CORES)
         self.hidden = hidden
         self.context = nn.Linear(shape[1] * context**2, hidden) if context else None
-        self.glimpse = glimpse_network or GlimpseNetwork(shape, features=features)
+        self.glimpse = glimpse_network or GlimpseNetwork(shape, features=features, where=where)
         self.core = CORES[core](features, hidden)
         self.locator = locator(hidden)
         self.baseline = baseline(hidden)
-        self.classifier = nn.Linear(hidden, classes)
+        self.classifier = nn.Linear(hidden, scores)
 
     def initial(self, observation: Mapping[str, Tensor]) -> State:
         """Return the state before the first glimpse: zero, or what the context says."""
@@ -150,6 +164,9 @@ class RecurrentAttention(nn.Module):
 
     def forward(self, observation: Mapping[str, Tensor], state: State) -> State:
         """Return the state after one more glimpse; the first of it is the hidden state (B, D)."""
-        features = self.glimpse(observation["glimpse"], observation["location"])
+        where = observation["location"]
+        if "zoom" in observation:
+            where = torch.cat([where, observation["zoom"]], dim=1)
+        features = self.glimpse(observation["glimpse"], where)
         next_state: State = self.core(features, state)
         return next_state

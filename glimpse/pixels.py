@@ -4,13 +4,14 @@ Nothing but means is prepared. A glimpse costs as many reads as its windows have
 it is read some 16 bytes of memory for each pixel of a window.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float32, Float64, Int32, Int64, Shaped
+from jaxtyping import Float32, Float64, Int, Int32, Int64, Shaped
 from torch import Tensor
 
-from .windows import Windows, fill
+from .windows import Length, Stored, Windows, bounded, fill
 
 # Pixels read at once: their indices should fit the cache of a core.
 _CHUNK = 2**18
@@ -43,6 +44,11 @@ class Pixels:
         return count, channels, height, width
 
     @property
+    def sizes(self) -> None:
+        """All images are of the size that `shape` says."""
+        return
+
+    @property
     def device(self) -> torch.device:
         """Where indices and locations must be, and glimpses will be."""
         return self.images.device
@@ -51,26 +57,64 @@ class Pixels:
         self, index: Int64[Tensor, "B"], centre: Float64[Tensor, "B 2"], windows: Windows
     ) -> Float32[Tensor, "B K C s s"]:
         """Return the windows around each centre, in pixels, in the image of each index."""
-        return torch.stack([self._look(index, centre, window) for window in windows], dim=1)
-
-    def _look(
-        self, index: Int64[Tensor, "B"], centre: Float64[Tensor, "B 2"], window: Windows
-    ) -> Float32[Tensor, "B C s s"]:
-        """Look through one window."""
-        _, channels, height, width = self.shape
-        rows = max(_CHUNK // (channels * window.widths[0] ** 2), 1)
         flat = self.images.view(-1)
-        channel = torch.arange(channels, device=index.device)
-        chunks = []
-        for some, at in zip(torch.split(index, rows), torch.split(centre, rows), strict=True):
-            x, y = window.lattice(at, height, width)
-            column = window.covered(x).clamp(0, width - 1)[:, None, None]  # (B, 1, 1, w)
-            line = window.covered(y).clamp(0, height - 1)[:, None]  # (B, 1, w)
-            line = (some[:, None] * channels + channel)[..., None] * height + line  # (B, C, w)
-            place = (line * width)[..., None] + column
-            pixels = flat.index_select(0, place.flatten()).view(place.shape)
-            chunks.append(average(pixels, window, x, y, self.mean[some], height, width))
-        return torch.cat(chunks)
+        return read_pixels(flat, self._stored, self.mean, index, centre, windows)
+
+    def _stored(self, index: Int64[Tensor, "B"]) -> Stored:
+        _, channels, height, width = self.shape
+        return Stored(index * (channels * height * width), height, width)
+
+
+def read_pixels(
+    flat: Shaped[Tensor, "M"],
+    stored: Callable[[Int64[Tensor, "B"]], Stored],
+    mean: Float32[Tensor, "N C"],
+    index: Int64[Tensor, "B"],
+    centre: Float64[Tensor, "B 2"],
+    windows: Windows,
+) -> Float32[Tensor, "B K C s s"]:
+    """Return the windows around each centre, in pixels, in the image of each index.
+
+    Args:
+        flat: The pixels of all images, uint8 or float in [0, 1].
+        stored: Where the images of some indices lie in them.
+        mean: Of every image and channel, in [0, 1].
+        index: Of the images.
+        centre: In pixels of each image.
+        windows: Around it.
+    """
+    scales = []
+    for window in windows:
+        rows = max(_CHUNK // (mean.shape[1] * window.widths[0] ** 2), 1)
+        parts = zip(torch.split(index, rows), torch.split(centre, rows), strict=True)
+        chunks = [_through(flat, stored(some), mean[some], at, window) for some, at in parts]
+        scales.append(torch.cat(chunks))
+    return torch.stack(scales, dim=1)
+
+
+def _through(
+    flat: Shaped[Tensor, "M"],
+    stored: Stored,
+    mean: Float32[Tensor, "B C"],
+    centre: Float64[Tensor, "B 2"],
+    window: Windows,
+) -> Float32[Tensor, "B C s s"]:
+    """Look through one window."""
+    first, height, width = stored
+    x, y = window.lattice(centre, height, width)
+    tall, wide = _beside(height), _beside(width)
+    column = bounded(window.covered(x), 0, wide - 1)[:, None, None]  # (B, 1, 1, w)
+    line = bounded(window.covered(y), 0, tall - 1) * wide  # (B, w)
+    channel = torch.arange(mean.shape[1], device=first.device) * (tall * wide)
+    line = (first[:, None] + channel)[..., None] + line[:, None]  # (B, C, w)
+    place = line[..., None] + column
+    pixels = flat.index_select(0, place.flatten()).view(place.shape)
+    return average(pixels, window, x, y, mean, height, width)
+
+
+def _beside(length: Length) -> int | Int[Tensor, "B 1"]:
+    """Return a length for numbers whose first axis is the batch."""
+    return length if isinstance(length, int) else length[:, None]
 
 
 def average(
@@ -79,8 +123,8 @@ def average(
     x: Int32[Tensor, "1 s1 B"],
     y: Int32[Tensor, "1 s1 B"],
     mean: Float32[Tensor, "B C"],
-    height: int,
-    width: int,
+    height: Length,
+    width: Length,
 ) -> Float32[Tensor, "B C s s"]:
     """Return one window averaged down, its pixels beyond the image replaced.
 
@@ -95,8 +139,8 @@ def average(
     """
     if window.outside != "edge":
         across, down = window.covered(x), window.covered(y)
-        pixels = pixels * ((across >= 0) & (across < width))[:, None, None]
-        pixels *= ((down >= 0) & (down < height))[:, None, :, None]
+        pixels = pixels * ((across >= 0) & (across < _beside(width)))[:, None, None]
+        pixels *= ((down >= 0) & (down < _beside(height)))[:, None, :, None]
     batch, channels = pixels.shape[:2]
     step = window.steps[0]
     white = 255 if pixels.dtype == torch.uint8 else 1

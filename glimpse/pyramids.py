@@ -43,6 +43,11 @@ class Pyramids:
         return len(self.slide), *self.slides[0].levels[0]
 
     @property
+    def sizes(self) -> None:
+        """All slides are of the size that `shape` says."""
+        return
+
+    @property
     def device(self) -> torch.device:
         """Where indices and locations must be, and glimpses will be."""
         return self.slide.device

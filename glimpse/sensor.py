@@ -25,11 +25,16 @@ _WIDEST = 2**27  # the sum over a white box of that size squared still fits into
 
 @runtime_checkable
 class Prepared(Protocol):
-    """Images made ready to be looked at: `SummedAreaTables`, `Pixels` or `Pyramids`."""
+    """Images made ready to be looked at: `SummedAreaTables`, `Pixels`, `Pyramids`, or `ragged`."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """How many images there are, their channels, height and width."""
+        """How many images there are, their channels, height and width, the greatest of all."""
+        ...
+
+    @property
+    def sizes(self) -> Int64[Tensor, "N 2"] | None:
+        """Width and height of every image, in pixels; None: all are as `shape` says."""
         ...
 
     @property
@@ -139,4 +144,8 @@ class GlimpseSensor:
                     f"`index` must be in [0, {images}), got {least} to {most}: "
                     "name images that are there"
                 )
-        return prepared.look(index, to_pixels(location, height, width), self.windows)
+        if prepared.sizes is None:
+            centre = to_pixels(location, height, width)
+        else:
+            centre = to_pixels(location, 1, 1) * prepared.sizes[index]
+        return prepared.look(index, centre, self.windows)

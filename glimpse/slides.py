@@ -76,12 +76,7 @@ class SlideSet:
                 f"`slide` must be in [0, {len(self.slides)}), got {int(self.slide.min())} to "
                 f"{int(self.slide.max())}: number the slides from 0"
             )
-        if not bool((self.targets.abs() <= 1).all()):
-            row = int((~(self.targets.abs() <= 1)).any(dim=1).nonzero()[0])
-            raise ValueError(
-                f"`targets` must be in [-1, 1], got {self.targets[row].tolist()} in row {row}: "
-                "turn pixels into locations with glimpse.coordinates.to_locations"
-            )
+        self.task.check(self.targets)
         check_splits(self.splits, len(self.slide), "places")
 
     @classmethod
@@ -113,6 +108,21 @@ class SlideSet:
         return self.slides[0].levels[0]
 
     @property
+    def sizes(self) -> None:
+        """None: all slides have one size."""
+        return
+
+    @property
+    def count(self) -> int:
+        """How many places N there are."""
+        return len(self.slide)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the targets lie; slides are read on the CPU."""
+        return self.targets.device
+
+    @property
     def task(self) -> Search:
         """What is asked about a slide: where the place is."""
         return Search()
@@ -126,6 +136,10 @@ class SlideSet:
         numbers = self.slide[index].tolist()
         shown = [self._overview(number) for number in numbers or [0]]  # one at least, for its shape
         return torch.stack(shown)[: len(numbers)].to(self.targets.device)
+
+    def target(self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]) -> Float64[Tensor, "B 2"]:
+        """Return the places of these indices; nothing is random, so the keys do not matter."""
+        return self.targets[index]
 
     def prepared(self, sensor: GlimpseSensor, memory: float) -> Pyramids:
         """Return all slides, to be read piece by piece."""

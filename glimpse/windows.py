@@ -13,10 +13,11 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Float32, Float64, Int, Int32, Int64, Num
 from torch import Tensor
 
 Outside = Literal["zero", "edge", "mean"]
+Length = int | Int[Tensor, "B"]  # the height or width of every row's image, or of each
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,14 @@ class Windows:
         return (centre.t().contiguous()[:, None] - half).floor_()
 
     def lattice(
-        self, centre: Float64[Tensor, "B 2"], height: int, width: int
+        self, centre: Float64[Tensor, "B 2"], height: Length, width: Length
     ) -> tuple[Int32[Tensor, "K s1 B"], Int32[Tensor, "K s1 B"]]:
         """Return the edges x and y of the pixels of every window."""
         edges = constants(self, centre.device).edges
         left, top = self.corners(centre)
         # However far outside, a window sees the same; this keeps whole numbers small.
         widest = max(self.widths)
-        x, y = left.clamp(-widest, width).int(), top.clamp(-widest, height).int()
+        x, y = bounded(left, -widest, width).int(), bounded(top, -widest, height).int()
         return x[:, None] + edges, y[:, None] + edges
 
     def covered(self, edges: Int32[Tensor, "1 s1 B"]) -> Int64[Tensor, "B w"]:
@@ -86,13 +87,36 @@ def constants(windows: Windows, device: torch.device) -> Constants:
         return Constants(half, edges[..., None])
 
 
+class Stored(NamedTuple):
+    """Where images lie in one flat piece of memory, channel after channel, row after row.
+
+    Attributes:
+        first: Where the image of each row of the batch begins.
+        height: Of these images, in pixels.
+        width: Of these images, in pixels.
+    """
+
+    first: Int64[Tensor, "B"]
+    height: Length
+    width: Length
+
+
+def bounded(
+    at: Num[Tensor, "*shape"], least: int, most: int | Int[Tensor, "..."]
+) -> Num[Tensor, "*shape"]:
+    """Return the numbers, none below `least` and none above `most`, the batch as the last axis."""
+    if isinstance(most, int):
+        return at.clamp(least, most)
+    return at.clamp(min=least).minimum(most)
+
+
 def fill(
     glimpse: Float32[Tensor, "B K C s s"],
     x: Int32[Tensor, "K s1 B"],
     y: Int32[Tensor, "K s1 B"],
     mean: Float32[Tensor, "B C"],
-    height: int,
-    width: int,
+    height: Length,
+    width: Length,
 ) -> None:
     """Add the mean to each pixel of a glimpse, as far as that pixel lies beyond the image.
 
@@ -105,7 +129,7 @@ def fill(
         width: Of the image, in pixels.
     """
     across, down = x.diff(dim=1), y.diff(dim=1)
-    inside_x = x.clamp(0, width).diff(dim=1) / across  # (K, s, B)
-    inside_y = y.clamp(0, height).diff(dim=1) / down
+    inside_x = bounded(x, 0, width).diff(dim=1) / across  # (K, s, B)
+    inside_y = bounded(y, 0, height).diff(dim=1) / down
     inside = (inside_y[:, :, None] * inside_x[:, None]).movedim(3, 0)  # (B, K, s, s)
     glimpse += (1 - inside)[:, :, None] * mean[:, None, :, None, None]

@@ -43,6 +43,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from glimpse.envs import ENVIRONMENTS  # not before the jaxtyping hook is there
 
     images = {env_id: view.get("images") for env_id, view in ENVIRONMENTS.items()}
+    searched = {
+        env_id: view.get("images") == "haystack" or view.get("task") == "search"
+        for env_id, view in ENVIRONMENTS.items()
+    }
     names, runs = ["env_id"], [(env_id,) for env_id in images]
     if "env_predict" in metafunc.fixturenames:
         names = ["env_id", "env_predict"]
@@ -50,7 +54,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             (env_id, predict)
             for env_id in images
             for predict in ("external", "flat")
-            if predict == "external" or images[env_id] != "haystack"
+            if predict == "external" or not searched[env_id]
         ]
     marks = {env_id: pytest.mark.mnist for env_id in images if images[env_id] == "mnist"}
     metafunc.parametrize(names, [pytest.param(*run, marks=marks.get(run[0], ())) for run in runs])

@@ -7,8 +7,10 @@ from torch import Tensor
 
 from glimpse import Eye, GlimpseBatch, GlimpseSensor, ImageSet
 from glimpse.agents import Agent, ReinforceConfig
+from glimpse.tasks import Classification
 
 CLASSES = ("cat", "dog", "owl")
+TASK = Classification(CLASSES)
 SIZES: dict[str, Any] = {"hidden": 16, "features": 12, "precision": "float32"}
 
 
@@ -24,7 +26,7 @@ def make_eye(first: Any = "centre", **options: Any) -> Eye:
 
 
 def make_agent(config: Any = None, eye: Eye | None = None, channels: int = 2) -> Agent:
-    agent = Agent.create(config or ReinforceConfig(**SIZES), eye or make_eye(), channels, CLASSES)
+    agent = Agent.create(config or ReinforceConfig(**SIZES), eye or make_eye(), channels, TASK)
     with torch.no_grad():  # untrained means are nearly the centre: make them go somewhere
         agent.model.glimpse.get_parameter("see_what.weight").mul_(4)
         agent.model.locator.mean.weight.mul_(8)

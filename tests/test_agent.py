@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lookers import CLASSES, SIZES, make_agent, make_batch, make_eye, pixels
+from lookers import CLASSES, SIZES, TASK, make_agent, make_batch, make_eye, pixels
 from torch import Tensor, nn
 
 from glimpse.agents import (
@@ -16,7 +16,7 @@ from glimpse.agents import (
     UniformConfig,
     UntrainedConfig,
 )
-from glimpse.coordinates import action_scale
+from glimpse.coordinates import action_scale, lengths_of
 
 every_core = pytest.mark.parametrize("core", ["relu", "lstm"])
 every_first = pytest.mark.parametrize("first", ["random", "centre", "agent"])
@@ -26,7 +26,7 @@ def _by_hand(agent: Agent, images: Tensor) -> tuple[Tensor, Tensor]:
     """Return probabilities (B, T, n) and locations in the image (B, T, 2), without any batch."""
     model, eye = agent.model, agent.eye
     _, _, height, width = images.shape
-    scale = action_scale(eye.reach, height, width).float()
+    scale = action_scale(eye.reach, lengths_of(height, width, torch.device("cpu"))).float()
     bright = images.float() / 255
     at = torch.zeros(len(images), 2)
     context = nn.functional.adaptive_avg_pool2d(bright, eye.context or 1)
@@ -160,9 +160,7 @@ def test_layers_that_differ_in_training_are_switched_to_evaluation() -> None:
             features: Tensor = self.drop(self.layer(glimpse.flatten(1)))
             return features
 
-    agent = Agent.create(
-        ReinforceConfig(**SIZES), make_eye(), 2, CLASSES, glimpse_network=Dropping()
-    )
+    agent = Agent.create(ReinforceConfig(**SIZES), make_eye(), 2, TASK, glimpse_network=Dropping())
     one, two = (agent.predict(pixels(4)).probabilities for _ in range(2))
     assert torch.equal(one, two)
 
@@ -223,14 +221,18 @@ def test_looks_show_what_the_agent_did(first: str) -> None:
     test = images.splits["test"][:3]
     for number, look in zip(test.tolist(), looks, strict=True):
         assert torch.equal(look.image, images.images[number])
-        assert look.target == int(images.targets[number])
-        assert tuple(look.classes) == CLASSES
+        right = [answer == CLASSES[images.targets[number]] for answer in look.answers]
+        assert look.right == right
+        assert look.sensors == [agent.eye.sensor] * 4
+        assert look.width == 14
         assert look.locations.shape == (4, 2)
     if first != "random":
         wanted = agent.predict(images.images[test])
         for row, look in enumerate(looks):
             torch.testing.assert_close(look.locations, wanted.locations[row])
-            torch.testing.assert_close(look.probabilities, wanted.probabilities[row])
+            sure, said = wanted.probabilities[row].max(dim=1)
+            torch.testing.assert_close(torch.tensor(look.confidence), sure)
+            assert look.answers == [CLASSES[number] for number in said]
     assert len(agent.looks(batch, "train", 100)) == 5
 
 
@@ -241,20 +243,20 @@ def test_an_agent_is_a_function_of_its_config() -> None:
     weights = []
     for seed, of in ((0, 1), (9, 1), (0, 2)):
         torch.manual_seed(seed)  # the global generator does not matter
-        agent = Agent.create(ReinforceConfig(**SIZES, seed=of), make_eye(), 2, CLASSES)
+        agent = Agent.create(ReinforceConfig(**SIZES, seed=of), make_eye(), 2, TASK)
         weights.append(agent.model.classifier.weight)
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    Agent.create(ReinforceConfig(**SIZES), make_eye(), 2, CLASSES)
+    Agent.create(ReinforceConfig(**SIZES), make_eye(), 2, TASK)
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_an_agent_fits_its_batch() -> None:
     batch = make_batch(make_eye())
     agent = Agent.for_batch(UntrainedConfig(**SIZES), batch)
-    assert (agent.eye, agent.channels, agent.classes) == (batch.eye, 2, CLASSES)
+    assert (agent.eye, agent.channels, agent.task.classes) == (batch.eye, 2, CLASSES)
     agent.evaluate(batch, "test")
 
 
@@ -262,10 +264,10 @@ def test_an_agent_fits_its_batch() -> None:
     "config", [ReinforceConfig(**SIZES, reward="correct"), UntrainedConfig(std=0.3, seed=5)]
 )
 def test_a_description_makes_the_same_agent(config: Any) -> None:
-    agent = Agent.create(config, make_eye("agent", reach=None), 2, CLASSES)
+    agent = Agent.create(config, make_eye("agent", reach=None), 2, TASK)
     again = Agent.from_description(agent.describe(), type(config))
     assert again.config == agent.config
-    assert (again.eye, again.channels, again.classes) == (agent.eye, 2, CLASSES)
+    assert (again.eye, again.channels, again.task.classes) == (agent.eye, 2, CLASSES)
     for name, weight in again.model.state_dict().items():
         assert torch.equal(weight, agent.model.state_dict()[name])
 

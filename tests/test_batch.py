@@ -17,6 +17,7 @@ from glimpse.canvas import Canvas, OnCanvas
 from glimpse.image_set import ImageSource
 from glimpse.rewards import REWARDS
 from glimpse.tables import SummedAreaTables
+from glimpse.tasks import answered
 from glimpse.windows import Windows
 
 COUNT, CLASSES = 12, 3
@@ -216,7 +217,7 @@ def test_the_context_is_the_average_of_the_whole_image(source: str) -> None:
 def test_images_of_floats_give_what_their_bytes_give() -> None:
     of_bytes = _fixed()
     images = of_bytes.images.double() / 255
-    of_floats = ImageSet(images, of_bytes.targets, of_bytes.classes, of_bytes.splits)
+    of_floats = ImageSet(images, of_bytes.targets, of_bytes.task, of_bytes.splits)
     wanted = _named(GlimpseBatch(of_bytes, _eye(), 5).reset(seed=0))
     for name, tensor in _named(GlimpseBatch(of_floats, _eye(), 5).reset(seed=0)).items():
         assert tensor.dtype == wanted[name].dtype
@@ -412,7 +413,7 @@ def test_flat_rewards_are_those_of_the_stacked_answers(first: str, reward: str) 
         if first == "agent":  # the first answer is given before anything was seen
             assert not bool(rewards.pop(0).any())
             answers.pop(0)
-        wanted = REWARDS[reward](torch.stack(answers, dim=1), target)
+        wanted = REWARDS[reward](answered(batch.task), torch.stack(answers, dim=1), target)
         assert torch.allclose(torch.stack(rewards, dim=1), wanted)
         assert bool(wanted[:, -1].any())
 
@@ -672,7 +673,8 @@ def test_what_is_done_to_results_changes_nothing(source: str, first: str, predic
             tensor.fill_(1 if tensor.dtype == torch.bool else 99)
     for split in ("train", "validation", "test"):
         assert torch.equal(batch.images.splits[split], _fixed().splits[split])
-    assert torch.equal(batch.images.targets, _fixed().targets)
+    number = torch.arange(batch.images.count)
+    assert torch.equal(batch.images.target(number, number), _fixed().targets)
 
 
 @every_source
@@ -784,8 +786,8 @@ def test_actions_and_answers_may_carry_a_gradient(predict: str) -> None:
         ({"rows": 5, "copies": 2}, "`rows` must be a multiple of copies=2, got 5: choose 4"),
         ({"rows": 1, "copies": 2}, "`rows` must be a multiple of copies=2, got 1: choose 2"),
         ({"split": "dev"}, "`split` must be one of test, train, validation, got 'dev'"),
-        ({"predict": "both"}, "`predict` must be one of external, flat, got 'both'"),
-        ({"reward": "fame"}, "`reward` must be one of correct, gain, got 'fame'"),
+        ({"predict": "both"}, "`predict` must be one of dict, external, flat, got 'both'"),
+        ({"reward": "fame"}, "`reward` must be one of correct, gain, loss, got 'fame'"),
     ],
 )
 def test_a_batch_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:

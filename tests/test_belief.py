@@ -13,7 +13,7 @@ from expect import refused
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
-from lookers import CLASSES, SIZES, make_agent, make_batch, make_eye
+from lookers import CLASSES, SIZES, TASK, make_agent, make_batch, make_eye
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -27,6 +27,7 @@ from glimpse.eye import Eye
 from glimpse.haystack import load_haystacks
 from glimpse.networks import RecurrentAttention
 from glimpse.rewards import REWARDS
+from glimpse.tasks import answered
 
 Array = NDArray[Any]
 ROWS, GLIMPSES, HIDDEN = 7, 4, 16
@@ -161,7 +162,9 @@ def test_rewards_are_those_of_a_rollout_s_answers(first: str, core: str, reward:
     earned = np.stack([view.step(action)[1] for action in actions], axis=1)
     batch = make_batch(view.batch.eye, ROWS)
     rollout, _ = _replay(batch, view.model, batch.reset(seed=3)[0], actions)
-    wanted = returns_to_go(REWARDS[reward](rollout.log_probs, rollout.target), choices)
+    wanted = returns_to_go(
+        REWARDS[reward](answered(batch.task), rollout.answers, rollout.target), choices
+    )
     to_go = earned[:, ::-1].cumsum(axis=1)[:, ::-1]
     np.testing.assert_allclose(to_go, wanted.numpy(), rtol=0, atol=1e-5)
     assert (earned != 0).any()
@@ -449,7 +452,7 @@ class Forgetful(nn.Module):
 
 def test_what_is_shown_is_seen_as_in_an_evaluation() -> None:
     eye = make_eye("centre")
-    agent = Agent.create(ReinforceConfig(**SIZES), eye, 2, CLASSES, glimpse_network=Forgetful())
+    agent = Agent.create(ReinforceConfig(**SIZES), eye, 2, TASK, glimpse_network=Forgetful())
     wanted = None
     for training in (True, False):
         view = BeliefView(make_batch(eye, ROWS), agent.model, precision="float32")
@@ -656,7 +659,7 @@ def test_an_evaluation_that_fails_leaves_no_test_image_to_learn_from() -> None:
 
 def test_locations_of_another_number_are_refused_in_an_evaluation_too() -> None:
     view = _view("centre")
-    with refused("actions must be numbers of shape (7, 2), got float64 of shape (3, 2): give one"):
+    with refused("actions must be numbers of shape (7, 2), got float64 of shape (3, 2): give 2"):
         view.errors("test", lambda hidden: np.zeros((3, 2)))
     with refused("`split` must be one of test, train, validation, got 'tests': choose one"):
         view.errors("tests", lambda hidden: np.zeros((3, 2)))
@@ -757,7 +760,7 @@ def test_a_perceiver_that_has_diverged_is_refused(value: float) -> None:
 
 
 def test_unknown_rewards_are_refused() -> None:
-    with refused("`reward` must be one of correct, gain, got 'end': choose one"):
+    with refused("`reward` must be one of correct, gain, loss, got 'end': choose one"):
         _view(reward="end")
 
 
@@ -783,7 +786,8 @@ def test_a_search_is_refused() -> None:
     eye = make_eye()
     batch = GlimpseBatch(load_haystacks(10), eye, 2)
     message = (
-        "images must have classes to be answered with, got a Search: choose another environment"
+        "images must be answered about, got a Search, whose answer is the location: choose "
+        "another environment"
     )
     with refused(message):
         BeliefView(batch, _model(eye))

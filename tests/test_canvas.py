@@ -65,7 +65,8 @@ def test_a_set_on_a_canvas_is_an_image_source() -> None:
     assert isinstance(images, ImageSource)
     assert images.shape == (2, 10, 20)
     assert images.task == base.task
-    assert images.targets is base.targets
+    number = torch.arange(base.count)
+    assert torch.equal(images.target(number, number), base.targets)
     assert images.splits is base.splits
     prepare: Callable[[GlimpseSensor, float], object] = images.prepared
     assert prepare(GlimpseSensor(2), 2.0**33) is None
@@ -77,6 +78,7 @@ def test_the_presets_have_the_papers_sizes() -> None:
     wanted = {
         "translated-40": Canvas(40, 40),
         "translated-60": Canvas(60, 60),
+        "translated-100": Canvas(100, 100),
         "cluttered-60": Canvas(60, 60, pieces=4, piece=8),
         "cluttered-100": Canvas(100, 100, pieces=8, piece=8),
     }
@@ -98,7 +100,7 @@ def test_canvases_are_those_made_with_plain_loops(channels: int, pieces: int) ->
 
 def test_images_of_floats_are_laid_unchanged() -> None:
     of_bytes = _base()
-    base = ImageSet(of_bytes.images / 255, of_bytes.targets, of_bytes.classes, of_bytes.splits)
+    base = ImageSet(of_bytes.images / 255, of_bytes.targets, of_bytes.task, of_bytes.splits)
     index, keys = torch.arange(12), _keys(12)
     canvas = Canvas(11, 9, pieces=2, piece=3)
     drawn = OnCanvas(base, canvas).draw(index, keys)

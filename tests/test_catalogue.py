@@ -124,7 +124,7 @@ def test_a_folder_is_read_once_however_it_is_called(
 ) -> None:
     root = _folder(tmp_path / "pets")
     found = find_images(str(root))
-    assert found.classes == ("cat", "dog")
+    assert found.task.classes == ("cat", "dog")
     monkeypatch.chdir(tmp_path)
     assert find_images("pets") is found
     assert find_images("./pets/../pets") is found
@@ -209,8 +209,8 @@ def test_a_canvas_is_laid_around_any_set(images: ImageSet, canvas: str) -> None:
 
 def test_an_unknown_canvas_lists_the_known_ones() -> None:
     message = (
-        "`canvas` must be one of cluttered-100, cluttered-60, translated-40, translated-60, "
-        "got 'round'"
+        "`canvas` must be one of cluttered-100, cluttered-60, translated-100, translated-40, "
+        "translated-60, got 'round'"
     )
     with pytest.raises(ValueError, match=message):
         find_images("digits", canvas="round")

@@ -229,7 +229,7 @@ def test_an_own_folder_without_test_images_is_judged_by_its_training_images(
     assert "train error: " in result.out
     repeated = type_in(capsys, "evaluate", "mine", "--split", "train")
     assert result.out == repeated.out + "run: mine\n"
-    assert load("mine").classes == ("cat", "dog")
+    assert load("mine").task.classes == ("cat", "dog")
     assert "split 'test' must hold images" in refused_line(capsys, "evaluate", "mine")
 
 
@@ -395,13 +395,13 @@ def test_predict_says_what_the_agent_says(
         probabilities, locations = agent.predict(image[None], seed=3)
         best = int(probabilities[0, -1].argmax())
         sure = 100 * float(probabilities[0, -1, best])
-        assert next(lines) == f"{path}: {agent.classes[best]} ({sure:.1f} %)"
+        assert next(lines) == f"{path}: {agent.task.classes[best]} ({sure:.1f} %)"
         for number in range(6):
             x, y = locations[0, number].tolist()
             row = probabilities[0, number]
             assert next(lines) == (
                 f"  glimpse {number + 1} at ({x:+.2f}, {y:+.2f}): "
-                f"{agent.classes[int(row.argmax())]} ({100 * float(row.max()):.1f} %)"
+                f"{agent.task.classes[int(row.argmax())]} ({100 * float(row.max()):.1f} %)"
             )
     assert next(lines, None) is None
     assert type_in(capsys, "predict", trained, grey, colour, "--seed", "3") == result
@@ -650,9 +650,6 @@ def test_an_unreadable_image_in_a_folder_is_named(capsys: pytest.CaptureFixture[
     whole = (photos / "cat" / "01.png").read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
     assert f"{broken} must be a readable image" in refused_line(capsys, *words)
-    broken.unlink()
-    odd = _picture(photos / "dog" / "odd.png", (5, 5))
-    assert f"{odd} must be as large as" in refused_line(capsys, *words)
 
 
 def test_an_image_cut_off_is_named_by_predict(

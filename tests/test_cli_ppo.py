@@ -79,7 +79,7 @@ def test_the_options_of_another_agent_are_refused_in_a_line(
 
 def test_a_search_is_no_task_for_it(capsys: pytest.CaptureFixture[str]) -> None:
     line = refused_line(capsys, "train", "ppo", "--env", "glimpse/Slide-v0")
-    assert "images must have classes" in line
+    assert "images must be answered about" in line
     assert list(Path().iterdir()) == []
 
 

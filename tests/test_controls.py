@@ -104,7 +104,17 @@ def test_the_loss_is_the_answers_alone(early: float) -> None:
     log_probs = torch.randn(5, 4, 3, generator=generator).log_softmax(dim=-1)
     target = torch.tensor([0, 2, 1, 1, 0])
     nothing = torch.zeros(5, 3, 2)
-    losses = learner._loss(Rollout(log_probs, nothing, nothing, torch.zeros(5, 3), target))
+    losses = learner._loss(
+        Rollout(
+            log_probs,
+            nothing,
+            nothing,
+            torch.zeros(5, 3),
+            torch.ones(5, 3, dtype=torch.bool),
+            torch.full((5,), 4),
+            target,
+        )
+    )
     loss_t = -torch.stack([log_probs[b, :, y] for b, y in enumerate(target.tolist())])
     assert set(losses) == {"answer loss"}
     torch.testing.assert_close(losses["answer loss"], answer_loss(loss_t, early))

@@ -6,7 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glimpse.coordinates import action_scale, to_locations, to_pixels
+from glimpse.coordinates import action_scale, lengths_of, to_locations, to_pixels
+
+CPU = torch.device("cpu")
 
 
 def test_edges_and_centres_of_four_pixels() -> None:
@@ -78,7 +80,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_without_a_reach_actions_are_locations() -> None:
-    scale = action_scale(None, height=10, width=40)
+    scale = action_scale(None, lengths_of(10, 40, CPU))
     assert scale.dtype == torch.float64
     assert scale.tolist() == [1, 1]
 
@@ -86,7 +88,7 @@ def test_without_a_reach_actions_are_locations() -> None:
 @pytest.mark.parametrize("reach", [0.0, 2.5, 15.0, 100.0])
 def test_an_action_of_one_goes_reach_pixels_from_the_centre(reach: float) -> None:
     actions = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.5]], dtype=torch.float64)
-    pixels = to_pixels(actions * action_scale(reach, height=10, width=41), height=10, width=41)
+    pixels = to_pixels(actions * action_scale(reach, lengths_of(10, 41, CPU)), height=10, width=41)
     moved = pixels - torch.tensor([20.5, 5.0], dtype=torch.float64)
     torch.testing.assert_close(moved, actions * reach, rtol=0, atol=1e-12)
 
@@ -94,7 +96,7 @@ def test_an_action_of_one_goes_reach_pixels_from_the_centre(reach: float) -> Non
 @pytest.mark.parametrize("reach", [-0.5, math.nan, math.inf])
 def test_a_reach_below_zero_or_not_finite_is_refused(reach: float) -> None:
     with pytest.raises(ValueError, match=rf"^`reach` must be .*, got {reach}: "):
-        action_scale(reach, 10, 10)
+        action_scale(reach, lengths_of(10, 10, CPU))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -104,4 +106,7 @@ def test_cuda_gives_the_same_numbers_on_its_device() -> None:
     assert pixels.is_cuda
     assert torch.equal(pixels.cpu(), to_pixels(location, 10, 41))
     assert torch.equal(to_locations(pixels, 10, 41).cpu(), to_locations(pixels.cpu(), 10, 41))
-    assert torch.equal(action_scale(3.0, 10, 41, "cuda").cpu(), action_scale(3.0, 10, 41))
+    assert torch.equal(
+        action_scale(3.0, lengths_of(10, 41, torch.device("cuda"))).cpu(),
+        action_scale(3.0, lengths_of(10, 41, CPU)),
+    )

@@ -69,7 +69,7 @@ def test_each_class_is_in_each_split(digits: ImageSet, split: str) -> None:
     counts = digits.targets[digits.splits[split]].bincount(minlength=10)
     assert len(counts) == 10
     assert int(counts.min()) >= 5
-    assert digits.classes == tuple("0123456789")
+    assert digits.task.classes == tuple("0123456789")
 
 
 def test_the_splits_are_mixed(digits: ImageSet) -> None:

@@ -213,13 +213,13 @@ def test_the_image_is_left_as_it_was() -> None:
 
 
 def _look(glimpses: int = 3, **options: Any) -> Look:
-    rising = torch.linspace(0.5, 1, glimpses)
     options = {
         "image": _blank(),
         "locations": torch.linspace(-0.5, 0.5, glimpses)[:, None].expand(-1, 2),
-        "probabilities": torch.stack([1 - rising, rising], dim=1),
-        "classes": ("no", "yes"),
-        "target": 1,
+        "sensors": [SENSOR] * glimpses,
+        "answers": ["yes"] * glimpses,
+        "confidence": torch.linspace(0.5, 1, glimpses).tolist(),
+        "right": [True] * glimpses,
         **options,
     }
     return Look(**options)
@@ -232,18 +232,20 @@ PANEL = (SIDE + 2 * 10, SIDE + 2 * 10 + 2 * 22)  # margins of a 20th, two lines 
 def test_a_look_shows_the_fixations_so_far() -> None:
     look = _look()
     for glimpse in (1, 2, 3):
-        panel = draw_look(look, SENSOR, glimpse, side=SIDE)
+        panel = draw_look(look, glimpse, side=SIDE)
         assert panel.size == PANEL
         wanted = draw_fixations(look.image, look.locations[:glimpse], SENSOR, side=SIDE)
         shown = panel.crop((10, 60, 210, 160))  # 200 x 100 in the middle of 200 x 200
         np.testing.assert_array_equal(_pixels(shown), _pixels(wanted))
 
 
-@pytest.mark.parametrize(("target", "colour"), [(1, _RIGHT), (0, _WRONG), (None, (30, 30, 30))])
+@pytest.mark.parametrize(
+    ("right", "colour"), [(True, _RIGHT), (False, _WRONG), (None, (30, 30, 30))]
+)
 def test_the_answers_colour_says_whether_it_is_right(
-    target: int | None, colour: tuple[int, int, int]
+    right: bool | None, colour: tuple[int, int, int]
 ) -> None:
-    panel = draw_look(_look(target=target), SENSOR, 3, side=SIDE)
+    panel = draw_look(_look(right=None if right is None else [right] * 3), 3, side=SIDE)
     found = {c: bool(_is(panel, c).any()) for c in (_RIGHT, _WRONG, (30, 30, 30))}
     assert found == {c: c == colour for c in found}
 
@@ -251,45 +253,51 @@ def test_the_answers_colour_says_whether_it_is_right(
 def test_the_bar_is_as_long_as_the_answer_is_sure() -> None:
     lengths = []
     for sure in (0.6, 0.8, 1.0):
-        look = _look(1, probabilities=torch.tensor([[1 - sure, sure]]))
-        panel = draw_look(look, SENSOR, 1, side=SIDE)
+        look = _look(1, confidence=[sure])
+        panel = draw_look(look, 1, side=SIDE)
         below = _is(panel, _RIGHT)[SIDE + 20 + 22 :]  # under the line of text
         lengths.append(int(below.any(axis=0).sum()))
     assert lengths == pytest.approx([120, 160, 200], abs=1)
 
 
-def test_the_answer_is_the_most_probable_class() -> None:
-    first = _look(1, probabilities=torch.tensor([[0.9, 0.1]]), target=0)
-    second = _look(1, probabilities=torch.tensor([[0.1, 0.9]]), target=1)
-    renamed = _look(1, probabilities=torch.tensor([[0.1, 0.9]]), target=1, classes=("yes", "no"))
-    pictures = [_pixels(draw_look(look, SENSOR, 1)) for look in (first, second, renamed)]
-    assert _is(draw_look(first, SENSOR, 1), _RIGHT).any()
-    np.testing.assert_array_equal(pictures[0], pictures[2])  # "no 90 %", right
+def test_the_answer_and_how_sure_it_is_are_written() -> None:
+    looks = [_look(1), _look(1, answers=["no"]), _look(1, confidence=[0.9])]
+    pictures = [_pixels(draw_look(look, 1)) for look in looks]
     assert (pictures[0] != pictures[1]).any()
+    assert (pictures[0] != pictures[2]).any()
+
+
+def test_each_glimpse_has_the_windows_of_its_own_sensor() -> None:
+    wide = GlimpseSensor(8, scales=2)
+    look = _look(2, sensors=[SENSOR, wide])
+    for glimpse, sensor in ((1, SENSOR), (2, wide)):
+        wanted = draw_fixations(look.image, look.locations[:glimpse], sensor, side=SIDE)
+        shown = draw_look(look, glimpse, side=SIDE).crop((10, 60, 210, 160))
+        np.testing.assert_array_equal(_pixels(shown), _pixels(wanted))
 
 
 def test_a_contact_sheet_has_a_row_a_look_and_a_column_a_glimpse() -> None:
-    looks = [_look(3), _look(3, target=0)]
-    sheet = contact_sheet(looks, SENSOR, side=SIDE)
+    looks = [_look(3), _look(3, right=[False] * 3)]
+    sheet = contact_sheet(looks, side=SIDE)
     assert sheet.size == (3 * PANEL[0], 2 * PANEL[1])
     for row, look in enumerate(looks):
         for t in range(3):
             left, top = t * PANEL[0], row * PANEL[1]
             cell = sheet.crop((left, top, left + PANEL[0], top + PANEL[1]))
-            wanted = draw_look(look, SENSOR, t + 1, side=SIDE)
+            wanted = draw_look(look, t + 1, side=SIDE)
             np.testing.assert_array_equal(_pixels(cell), _pixels(wanted))
 
 
 def test_a_shorter_look_leaves_the_paper_white() -> None:
-    sheet = contact_sheet([_look(3), _look(1)], SENSOR, side=SIDE)
+    sheet = contact_sheet([_look(3), _look(1)], side=SIDE)
     assert sheet.size == (3 * PANEL[0], 2 * PANEL[1])
     assert (_pixels(sheet)[PANEL[1] :, PANEL[0] :] == 255).all()
 
 
 @pytest.mark.parametrize(("columns", "shape"), [(2, (2, 2)), (4, (3, 1)), (1, (1, 3))])
 def test_an_animation_has_a_frame_a_glimpse(columns: int, shape: tuple[int, int]) -> None:
-    looks = [_look(3), _look(2, target=0), _look(3, target=None)]
-    frames = animation(looks, SENSOR, columns=columns, side=SIDE)
+    looks = [_look(3), _look(2, right=[False] * 2), _look(3, right=None)]
+    frames = animation(looks, columns=columns, side=SIDE)
     assert len(frames) == 3
     for t, frame in enumerate(frames):
         assert frame.size == (shape[0] * PANEL[0], shape[1] * PANEL[1])
@@ -298,19 +306,13 @@ def test_an_animation_has_a_frame_a_glimpse(columns: int, shape: tuple[int, int]
             top = number // columns * PANEL[1]
             cell = frame.crop((left, top, left + PANEL[0], top + PANEL[1]))
             glimpse = min(t + 1, len(look.locations))  # the shorter one stays as it ended
-            wanted = draw_look(look, SENSOR, glimpse, side=SIDE)
+            wanted = draw_look(look, glimpse, side=SIDE)
             np.testing.assert_array_equal(_pixels(cell), _pixels(wanted))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_look_on_cuda_is_drawn() -> None:
     on_cpu = _look()
-    on_cuda = Look(
-        on_cpu.image.cuda(),
-        on_cpu.locations.cuda(),
-        on_cpu.probabilities.cuda(),
-        on_cpu.classes,
-        on_cpu.target,
-    )
-    pictures = [_pixels(draw_look(look, SENSOR, 2)) for look in (on_cpu, on_cuda)]
+    on_cuda = _look(image=_blank().cuda(), locations=on_cpu.locations.cuda())
+    pictures = [_pixels(draw_look(look, 2)) for look in (on_cpu, on_cuda)]
     np.testing.assert_array_equal(*pictures)

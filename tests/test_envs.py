@@ -129,7 +129,13 @@ def _view(env_id: str, **options: Any) -> EnvConfig:
 
 def _searched(env_id: str) -> bool:
     """Return whether the target is a place."""
-    return _view(env_id).images == "haystack"
+    view = _view(env_id)
+    return view.images == "haystack" or view.task == "search"
+
+
+def _classes(env_id: str) -> int:
+    """Return how many classes the target names."""
+    return 2 if _view(env_id).task == "sequence" else 1
 
 
 def _length(predict: str, first: str, glimpses: int = 4) -> int:
@@ -488,6 +494,8 @@ def test_alone_numbers_are_python_s_and_arrays_float32(env_id: str, env_predict:
             if _searched(env_id):
                 assert type(target) is np.ndarray
                 assert (target.dtype, target.shape) == (np.float64, (2,))
+            elif _classes(env_id) > 1:
+                assert (target.dtype, target.shape) == (np.int64, (2,))
             else:
                 assert type(target) is int
             for name, array in observation.items():
@@ -509,6 +517,8 @@ def test_batched_numbers_are_numpy_s(env_id: str) -> None:
     assert (terminated.dtype, terminated.shape) == (np.bool_, (2,))
     assert (truncated.dtype, truncated.shape) == (np.bool_, (2,))
     kind = (np.float64, (2, 2)) if _searched(env_id) else (np.int64, (2,))
+    if _classes(env_id) > 1:
+        kind = (np.int64, (2, 2))
     assert (info["target"].dtype, info["target"].shape) == kind
     assert "torch" not in env.metadata
 
@@ -886,7 +896,7 @@ def test_images_come_from_a_folder_or_a_registered_name(tmp_path: Path) -> None:
     _assert_same(_play(folder, 3, episodes=5), _play(named, 3, episodes=5))
     core = folder.unwrapped.core  # type: ignore[attr-defined]
     assert core.images.shape == (1, 9, 14)
-    assert core.images.classes == ("cat", "dog")
+    assert core.images.task.classes == ("cat", "dog")
     assert {folder.reset(seed=seed)[1]["target"] for seed in range(20)} == {0, 1}
     check_env(folder.unwrapped)
     check_env(named.unwrapped)
@@ -972,8 +982,8 @@ def test_an_environment_is_made_of_a_copy_of_its_options() -> None:
         ({"split": "all"}, r"`split` must be one of test, train, validation, got 'all'"),
         ({"split": "validation"}, r"split 'validation' must hold images, got none"),
         ({"memory": math.nan}, r"`memory` must be finite and at least 0, got nan"),
-        ({"predict": "dict"}, r"`predict` must be one of external, flat, got 'dict'"),
-        ({"reward": "loss"}, r"`reward` must be one of correct, gain, got 'loss'"),
+        ({"predict": "both"}, r"`predict` must be one of dict, external, flat, got 'both'"),
+        ({"reward": "fame"}, r"`reward` must be one of correct, gain, loss, got 'fame'"),
     ],
     ids=str,
 )

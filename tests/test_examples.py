@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 # The option that makes each short, and what it says at its end.
 SHORT = {
+    "own_environment.py": ("--steps", "answers right"),
     "own_images.py": ("--steps", "test error"),
     "recurrent_ppo.py": ("--steps", "of the test images"),
     "search.py": ("--slides", "of 3 found"),

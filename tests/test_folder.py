@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from glimpse import ImageSet, load_folder
+from glimpse import Eye, GlimpseBatch, GlimpseSensor, ImageSet, MixedSet, find_images, load_folder
 from glimpse.folder import load_image
 from glimpse.image_set import SPLITS, random_splits
+from glimpse.tasks import Classification
 
 
 def _grey(seed: int, height: int = 5, width: int = 7) -> np.ndarray:
@@ -40,7 +41,7 @@ def test_grey_images_have_one_channel_and_are_read_unchanged(tmp_path: Path) -> 
     found = load_folder(tmp_path)
     assert found.images.dtype == torch.uint8
     assert found.images.tolist() == [[pixels.tolist()] for pixels in written]
-    assert found.classes == ("cat", "dog")
+    assert found.task == Classification(("cat", "dog"))
     assert found.targets.tolist() == [0, 0, 1]
 
 
@@ -122,7 +123,7 @@ def test_classes_and_files_come_in_alphabetical_order(tmp_path: Path) -> None:
     names = ["zebra/1.png", "ant/2.png", "ant/10.png", "Bee/1.png"]
     written = dict(zip(names, _fill(tmp_path, names), strict=True))
     found = load_folder(tmp_path)
-    assert found.classes == ("Bee", "ant", "zebra")
+    assert found.task == Classification(("Bee", "ant", "zebra"))
     order = ["Bee/1.png", "ant/10.png", "ant/2.png", "zebra/1.png"]
     assert found.images[:, 0].tolist() == [written[name].tolist() for name in order]
     assert found.targets.tolist() == [0, 1, 1, 2]
@@ -147,7 +148,7 @@ def test_split_folders_are_the_splits(tmp_path: Path) -> None:
     for name, value in brightness.items():
         _write(tmp_path / name, np.full((2, 2), value, dtype=np.uint8))
     found = load_folder(tmp_path)
-    assert found.classes == ("cat", "dog", "owl")
+    assert found.task == Classification(("cat", "dog", "owl"))
     assert {split: _bright(found, split) for split in SPLITS} == {
         "train": [2, 3, 4],
         "validation": [5],
@@ -169,7 +170,7 @@ def test_nested_and_other_files_are_not_read(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"no image")
     found = load_folder(tmp_path)
     assert found.images[:, 0].tolist() == [_grey(0).tolist()]
-    assert found.classes == ("a",)
+    assert found.task == Classification(("a",))
 
 
 @pytest.mark.parametrize("name", ["a/._1.png", ".cache/1.png", "a/.hidden.png"])
@@ -184,7 +185,7 @@ def test_hidden_files_and_folders_are_not_read(
     if content is not None:
         (root / name).write_bytes(content)
     found = load_folder(tmp_path / ".data")
-    assert found.classes == ("a",)
+    assert found.task == Classification(("a",))
     assert found.images[:, 0].tolist() == [_grey(0).tolist()]
 
 
@@ -236,12 +237,27 @@ def test_a_truncated_png_is_named(tmp_path: Path) -> None:
         load_folder(tmp_path, size=(5, 7))
 
 
-def test_one_file_of_another_size_is_named_with_both_sizes(tmp_path: Path) -> None:
-    _fill(tmp_path, ["a/1.png", "a/2.png"])
-    _write(tmp_path / "a/3.png", _grey(0, 4, 9))
-    message = r"a/3\.png must be as large as 1\.png, 5x7, got 4x9: pass size="
-    with pytest.raises(ValueError, match=message):
-        load_folder(tmp_path)
+def test_files_of_different_sizes_make_a_mixed_set(tmp_path: Path) -> None:
+    written = _fill(tmp_path, ["train/a/1.png", "test/b/2.png"])
+    written.insert(1, _write(tmp_path / "train/b/1.png", _grey(2, 4, 9)))
+    found = load_folder(tmp_path)
+    assert isinstance(found, MixedSet)
+    assert found.sizes.tolist() == [[7, 5], [9, 4], [7, 5]]
+    for number, pixels in enumerate(written):
+        assert found.images.image(number)[0].tolist() == pixels.tolist()
+    assert found.task == Classification(("a", "b"))
+    assert found.targets.tolist() == [0, 1, 1]
+    assert [found.splits[split].tolist() for split in SPLITS] == [[0, 1], [], [2]]
+
+
+def test_a_mixed_folder_is_looked_at_by_name(tmp_path: Path) -> None:
+    _fill(tmp_path, ["train/a/1.png", "train/b/2.png"])
+    _write(tmp_path / "train/b/3.png", _colour(2, 40, 9))
+    batch = GlimpseBatch(find_images(tmp_path), Eye(sensor=GlimpseSensor(3), context=4), 3)
+    observation, _ = batch.reset(seed=0, options={"indices": [0, 1, 2]})
+    assert observation["glimpse"].shape == (3, 1, 3, 3, 3)
+    assert observation["context"].shape == (3, 3, 4, 4)
+    assert [batch.pixels(row).shape for row in (0, 2)] == [(3, 5, 7), (3, 40, 9)]
 
 
 def test_size_is_height_and_width_and_resizes_every_image(tmp_path: Path) -> None:

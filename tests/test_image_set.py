@@ -53,7 +53,7 @@ def test_arrays_and_tensors_make_the_same_set() -> None:
     for other in (of_tensors, of_lists):
         assert torch.equal(of_arrays.images, other.images)
         assert torch.equal(of_arrays.targets, other.targets)
-        assert of_arrays.classes == other.classes == ("0", "1", "2")
+        assert of_arrays.task.classes == other.task.classes == ("0", "1", "2")
     assert of_arrays.targets.dtype == torch.int64
     assert of_arrays.images.dtype == torch.uint8
 
@@ -73,7 +73,7 @@ def test_classes_and_splits_are_kept() -> None:
         classes=("cat", "dog", "unseen"),
         splits={"train": range(2), "validation": np.array([3]), "test": torch.tensor([2])},
     )
-    assert found.classes == ("cat", "dog", "unseen")
+    assert found.task.classes == ("cat", "dog", "unseen")
     assert {name: index.tolist() for name, index in found.splits.items()} == {
         "train": [0, 1],
         "validation": [3],
@@ -193,7 +193,7 @@ def test_images_of_floats_must_lie_between_0_and_1(low: float, high: float) -> N
 
 @pytest.mark.plain
 def test_there_must_be_one_target_for_each_image() -> None:
-    with pytest.raises(ValueError, match=r"`targets` must be \(3,\), got \(2,\)"):
+    with pytest.raises(ValueError, match=r"`targets` must be \(3, ...\), got \(2,\)"):
         ImageSet.from_arrays(torch.zeros(3, 1, 2, 2), [0, 1])
 
 

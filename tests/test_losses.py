@@ -110,13 +110,19 @@ def test_policy_loss_by_hand() -> None:
     returns = torch.tensor([[1.0, 1.0], [0.0, 2.0]])
     value = torch.tensor([[0.5, 2.0], [1.0, 0.0]])
     # -1/2 * ((-1 * 0.5 + 2 * -1) + (0.5 * -1 + -3 * 2))
-    assert policy_loss(log_prob, returns, value).item() == 4.5
+    assert (
+        policy_loss(log_prob, returns, value, torch.ones_like(returns, dtype=torch.bool)).item()
+        == 4.5
+    )
 
 
 def test_baseline_loss_by_hand() -> None:
     value = torch.tensor([[0.5, 2.0], [1.0, 0.0]])
     returns = torch.tensor([[1.0, 1.0], [0.0, 2.0]])
-    assert baseline_loss(value, returns).item() == (0.25 + 1 + 1 + 4) / 4
+    assert (
+        baseline_loss(value, returns, torch.ones_like(returns, dtype=torch.bool)).item()
+        == (0.25 + 1 + 1 + 4) / 4
+    )
 
 
 @pytest.mark.parametrize(("early", "wanted"), [(0.0, 3.0), (0.5, 3 + 0.5 * 2.25), (1.0, 3 + 2.25)])
@@ -148,7 +154,9 @@ def test_the_policy_losss_gradient_is_the_score_functions() -> None:
     mean = _random(6, 3, 2).requires_grad_()
     location = mean.detach() + 0.2 * _random(6, 3, 2, seed=1)
     returns, value = _random(6, 3, seed=2), _random(6, 3, seed=3)
-    policy_loss(policy.log_prob(location, mean), returns, value).backward()
+    policy_loss(
+        policy.log_prob(location, mean), returns, value, torch.ones_like(returns, dtype=torch.bool)
+    ).backward()
     advantage = (returns - value)[..., None]
     wanted = -(location - mean.detach()) / 0.2**2 * advantage / 6
     assert mean.grad is not None
@@ -158,7 +166,7 @@ def test_the_policy_losss_gradient_is_the_score_functions() -> None:
 def test_the_policy_loss_teaches_neither_baseline_nor_answers() -> None:
     log_prob = _random(4, 3).requires_grad_()
     returns, value = _random(4, 3, seed=1).requires_grad_(), _random(4, 3, seed=2).requires_grad_()
-    policy_loss(log_prob, returns, value).backward()
+    policy_loss(log_prob, returns, value, torch.ones_like(returns, dtype=torch.bool)).backward()
     assert value.grad is None
     assert returns.grad is None
     assert log_prob.grad is not None
@@ -167,7 +175,7 @@ def test_the_policy_loss_teaches_neither_baseline_nor_answers() -> None:
 
 def test_the_baseline_loss_teaches_the_baseline_only() -> None:
     value, returns = _random(4, 3).requires_grad_(), _random(4, 3, seed=1).requires_grad_()
-    baseline_loss(value, returns).backward()
+    baseline_loss(value, returns, torch.ones_like(returns, dtype=torch.bool)).backward()
     assert returns.grad is None
     wanted = 2 * (value.detach() - returns.detach()) / 12
     torch.testing.assert_close(value.grad, wanted)
@@ -176,8 +184,12 @@ def test_the_baseline_loss_teaches_the_baseline_only() -> None:
 def test_gradients_against_differences() -> None:
     returns, value = _random(3, 2, seed=1), _random(3, 2, seed=2)
     leaf = _random(3, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: policy_loss(x, returns, value), leaf)
-    assert torch.autograd.gradcheck(lambda x: baseline_loss(x, returns), leaf)
+    assert torch.autograd.gradcheck(
+        lambda x: policy_loss(x, returns, value, torch.ones_like(returns, dtype=torch.bool)), leaf
+    )
+    assert torch.autograd.gradcheck(
+        lambda x: baseline_loss(x, returns, torch.ones_like(returns, dtype=torch.bool)), leaf
+    )
     assert torch.autograd.gradcheck(lambda x: answer_loss(x, 0.3), leaf)
 
 
@@ -198,7 +210,9 @@ def _estimates(
     leaf = mean.double().expand(DRAWS, 1, 2).clone().requires_grad_()
     log_prob = GaussianPolicy(std).log_prob(judged.double()[:, None], leaf)
     baseline = torch.zeros(DRAWS, 1, dtype=torch.float64) + value
-    policy_loss(log_prob, reward[:, None], baseline).backward()
+    policy_loss(
+        log_prob, reward[:, None], baseline, torch.ones_like(log_prob, dtype=torch.bool)
+    ).backward()
     assert leaf.grad is not None
     return -DRAWS * leaf.grad[:, 0]
 

@@ -88,7 +88,7 @@ def test_sizes_and_types(mnist: ImageSet) -> None:
     assert mnist.images.shape == (70_000, 1, 28, 28)
     assert mnist.images.dtype == torch.uint8
     assert mnist.targets.shape == (70_000,)
-    assert mnist.classes == tuple("0123456789")
+    assert mnist.task.classes == tuple("0123456789")
     assert (int(mnist.images.min()), int(mnist.images.max())) == (0, 255)
 
 

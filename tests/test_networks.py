@@ -67,10 +67,10 @@ def _lstm(p: Mapping[str, Tensor], g: Tensor, h: Tensor, c: Tensor) -> tuple[Ten
 def test_the_glimpse_network_is_its_equation() -> None:
     network = GlimpseNetwork(SHAPE, features=7, hidden=9).double()
     seen = _observation(5)
-    wanted = _features(_parameters(network), **seen)
+    wanted = _features(_parameters(network), *seen.values())
     assert wanted.shape == (5, 7)
     assert bool((wanted > 0).any())
-    torch.testing.assert_close(network(**seen), wanted, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(network(*seen.values()), wanted, rtol=1e-12, atol=1e-14)
 
 
 def test_the_relu_core_is_its_equation() -> None:

@@ -71,7 +71,7 @@ def test_a_loaded_agent_predicts_the_same(name: str, core: str, tmp_path: Path) 
     for again in (load(run.path), load(str(run.path))):
         assert again.config == agent.config
         assert type(again.config) is type(agent.config)
-        assert (again.eye, again.channels, again.classes) == (EYE, 1, CLASSES)
+        assert (again.eye, again.channels, again.task.classes) == (EYE, 1, CLASSES)
         for got, wanted in zip(again.predict(_pixels()), agent.predict(_pixels()), strict=True):
             assert torch.equal(got, wanted)
 
@@ -96,7 +96,7 @@ def test_the_files_can_be_read_by_anyone(saved: RunFolder) -> None:
     }
     description = json.loads((saved.path / "agent.json").read_text())
     assert description["agent"] == "reinforce"
-    assert description["classes"] == list(CLASSES)
+    assert description["task"] == {"name": "classification", "classes": list(CLASSES)}
     assert description["eye"]["sensor"] == {
         **{"size": 3, "scales": 2, "factor": 2, "outside": "edge"}
     }
@@ -190,7 +190,7 @@ def test_an_unknown_agent_is_refused_and_the_known_ones_are_named(saved: RunFold
         load(saved.path)
 
 
-@pytest.mark.parametrize("name", ["agent", "config", "eye", "channels", "classes"])
+@pytest.mark.parametrize("name", ["agent", "config", "eye", "channels", "task"])
 def test_a_description_that_lacks_something_is_refused(name: str, saved: RunFolder) -> None:
     description = saved.read_json("agent.json")
     del description[name]
@@ -216,7 +216,7 @@ def test_a_description_that_lacks_something_is_refused(name: str, saved: RunFold
         {"channels": -1},
         {"channels": 1.5},
         {"channels": None},
-        {"classes": 3},
+        {"task": 3},
     ],
     ids=str,
 )
@@ -232,7 +232,7 @@ def test_a_description_that_is_none_is_refused(changes: Any, saved: RunFolder) -
         {"config": {**SIZES, "hidden": 9}},
         {"config": {**SIZES, "core": "relu"}},
         {"channels": 3},
-        {"classes": ["a", "b", "c"]},
+        {"task": {"name": "classification", "classes": ["a", "b", "c"]}},
     ],
     ids=str,
 )

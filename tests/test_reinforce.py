@@ -83,16 +83,18 @@ def _rollout(glimpses: int, actions: int) -> Rollout:
     generator = torch.Generator().manual_seed(0)
     means = torch.rand(ROWS, actions, 2, generator=generator) - 0.5
     return Rollout(
-        log_probs=torch.randn(ROWS, glimpses, 3, generator=generator).log_softmax(dim=-1),
+        answers=torch.randn(ROWS, glimpses, 3, generator=generator).log_softmax(dim=-1),
         means=means.requires_grad_(),
         actions=means.detach() + 0.2 * torch.randn(means.shape, generator=generator),
         values=torch.randn(ROWS, actions, generator=generator).requires_grad_(),
+        chosen=torch.ones(ROWS, actions, dtype=torch.bool),
+        glimpses=torch.full((ROWS,), glimpses),
         target=torch.tensor([0, 2, 1, 1, 0, 2]),
     )
 
 
 def _losses(rollout: Rollout, **options: Any) -> dict[str, Tensor]:
-    glimpses, actions = rollout.log_probs.shape[1], rollout.actions.shape[1]
+    glimpses, actions = rollout.answers.shape[1], rollout.actions.shape[1]
     first: Any = "agent" if glimpses == actions else "centre"
     eye = Eye(sensor=GlimpseSensor(4), glimpses=glimpses, first=first)
     images = ImageSet.from_arrays(torch.zeros(6, 1, 5, 5), [0, 1, 2, 0, 1, 2])
@@ -107,11 +109,11 @@ def _returns(rollout: Rollout, reward: str) -> list[list[float]]:
     """Return what followed each action, by hand."""
     actions, returns = rollout.actions.shape[1], []
     for b, target in enumerate(rollout.target.tolist()):
-        of_target = rollout.log_probs[b, :, target].tolist()
+        of_target = rollout.answers[b, :, target].tolist()
         before = [-math.log(3), *of_target[:-1]]
         rewards = [after - then for after, then in zip(of_target, before, strict=True)]
         if reward == "correct":
-            right = int(rollout.log_probs[b, -1].argmax()) == target
+            right = int(rollout.answers[b, -1].argmax()) == target
             rewards = [0.0, 0.0, 0.0, float(right)]
         returns.append([sum(rewards[4 - actions + a :]) for a in range(actions)])
     return returns
@@ -131,7 +133,7 @@ def test_the_terms_by_hand(actions: int, reward: Any) -> None:
     returns = _returns(rollout, reward)
     answer = policy = baseline = 0.0
     for b, target in enumerate(rollout.target.tolist()):
-        of_target = rollout.log_probs[b, :, target].tolist()
+        of_target = rollout.answers[b, :, target].tolist()
         answer += -of_target[-1] - 0.5 * sum(of_target[:-1]) / 3
         for a in range(actions):
             value = rollout.values[b, a].item()
@@ -163,8 +165,8 @@ def test_the_other_copies_as_baseline_by_hand(copies: int, actions: int, reward:
 def test_rewards_are_constants(reward: Any) -> None:
     """Policy and baseline loss have no gradient to the answers they are rewarded for."""
     rollout = _rollout(4, 3)
-    leaf = rollout.log_probs.clone().requires_grad_()
-    losses = _losses(rollout._replace(log_probs=leaf), reward=reward)
+    leaf = rollout.answers.clone().requires_grad_()
+    losses = _losses(rollout._replace(answers=leaf), reward=reward)
     for name, reached in (("policy loss", rollout.means), ("baseline loss", rollout.values)):
         to_answers, to_its_own = torch.autograd.grad(
             losses[name], [leaf, reached], allow_unused=True
@@ -214,7 +216,7 @@ def test_its_options_are_checked(options: dict[str, Any], message: str) -> None:
 
 @pytest.mark.plain
 def test_unknown_names_are_refused() -> None:
-    with refused("`reward` must be one of correct, gain, got 'end': choose one"):
+    with refused("`reward` must be one of correct, gain, loss, got 'end': choose one"):
         ReinforceConfig(reward="end")
     with refused("`baseline` must be one of learned, others, got 'mean': choose one"):
         ReinforceConfig(baseline="mean")

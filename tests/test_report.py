@@ -47,7 +47,7 @@ COLLAPSED = Diagnosis((0.5, 0.001, 0.002), 0.75, 0.2, (0.0, 0.4, 0.8), 2, 1000)
 def _evaluation(diagnosis: Diagnosis) -> Evaluation:
     mean, sampled = ((90, 40, 10), (91, 45, 20))
     rates = (tuple(ErrorRate(wrong, 1000) for wrong in errors) for errors in (mean, sampled))
-    return Evaluation(*rates, diagnosis)
+    return Evaluation(*rates, 3.0, (), diagnosis)
 
 
 @pytest.mark.parametrize("agent", [TAUGHT, NOT_TAUGHT[0]])

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from glimpse.rewards import REWARDS, Reward, correct_at_end, log_prob_gain
+from glimpse.rewards import REWARDS, Reward, correct_at_end, gain, negative_loss
+from glimpse.tasks import Classification, Task
 
 
 def random_predictions(episodes: int, glimpses: int, classes: int) -> tuple[Tensor, Tensor]:
@@ -14,9 +15,14 @@ def random_predictions(episodes: int, glimpses: int, classes: int) -> tuple[Tens
     return scores.log_softmax(dim=-1), target
 
 
+def classes(count: int) -> Task:
+    return Classification(tuple(str(number) for number in range(count)))
+
+
 def test_the_table_names_the_rewards() -> None:
     assert REWARDS["correct"] is correct_at_end
-    assert REWARDS["gain"] is log_prob_gain
+    assert REWARDS["gain"] is gain
+    assert REWARDS["loss"] is negative_loss
 
 
 def test_correct_at_end_by_hand() -> None:
@@ -24,8 +30,8 @@ def test_correct_at_end_by_hand() -> None:
     probabilities = torch.tensor([[right, wrong], [wrong, right], [right, right], [wrong, wrong]])
     target = torch.tensor([1, 1, 1, 1])
     wanted = [[0, 0], [0, 1], [0, 1], [0, 0]]
-    assert correct_at_end(probabilities.log(), target).tolist() == wanted
-    assert correct_at_end(probabilities.log(), target + 1).tolist() == [
+    assert correct_at_end(classes(3), probabilities.log(), target).tolist() == wanted
+    assert correct_at_end(classes(3), probabilities.log(), target + 1).tolist() == [
         [0, 1],
         [0, 0],
         [0, 0],
@@ -33,7 +39,7 @@ def test_correct_at_end_by_hand() -> None:
     ]
 
 
-def test_log_prob_gain_by_hand() -> None:
+def test_gain_by_hand() -> None:
     """Four classes: the guess before the first glimpse is 1/4."""
     probabilities = torch.tensor(
         [
@@ -42,7 +48,7 @@ def test_log_prob_gain_by_hand() -> None:
         ],
         dtype=torch.float64,
     )
-    reward = log_prob_gain(probabilities.log(), torch.tensor([0, 3]))
+    reward = gain(classes(4), probabilities.log(), torch.tensor([0, 3]))
     wanted = [[2, 1 / 4, 2], [2.8, 4 / 7, 2]]
     torch.testing.assert_close(reward, torch.tensor(wanted, dtype=torch.float64).log())
 
@@ -50,22 +56,32 @@ def test_log_prob_gain_by_hand() -> None:
 def test_gains_add_up_to_the_last_log_prob_plus_ln_n() -> None:
     log_probs, target = random_predictions(episodes=20, glimpses=6, classes=5)
     last = torch.stack([log_probs[i, -1, y] for i, y in enumerate(target.tolist())])
-    torch.testing.assert_close(log_prob_gain(log_probs, target).sum(dim=1), last + math.log(5))
+    torch.testing.assert_close(gain(classes(5), log_probs, target).sum(dim=1), last + math.log(5))
 
 
 def test_gains_of_an_unmoved_uniform_guess_are_zero() -> None:
     log_probs = torch.full((3, 4, 7), -math.log(7), dtype=torch.float64)
-    assert log_prob_gain(log_probs, torch.tensor([0, 3, 6])).abs().max() < 1e-15
+    assert gain(classes(7), log_probs, torch.tensor([0, 3, 6])).abs().max() < 1e-15
+
+
+def test_negative_loss_is_the_cross_entropy_over_ln_n() -> None:
+    log_probs, target = random_predictions(episodes=9, glimpses=4, classes=5)
+    wanted = [
+        [float(log_probs[i, t, y]) / math.log(5) for t in range(4)]
+        for i, y in enumerate(target.tolist())
+    ]
+    reward = negative_loss(classes(5), log_probs, target)
+    torch.testing.assert_close(reward, torch.tensor(wanted, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("reward", REWARDS.values(), ids=REWARDS.keys())
 def test_rewards_are_causal(reward: Reward) -> None:
     log_probs, target = random_predictions(episodes=30, glimpses=5, classes=3)
-    before = reward(log_probs, target)
+    before = reward(classes(3), log_probs, target)
     for t in range(4):
         changed = log_probs.clone()
         changed[:, t + 1 :] = changed[:, t + 1 :].flip(-1).roll(1, dims=0)
-        after = reward(changed, target)
+        after = reward(classes(3), changed, target)
         assert torch.equal(after[:, : t + 1], before[:, : t + 1])
         assert not torch.equal(after, before)
 
@@ -73,8 +89,8 @@ def test_rewards_are_causal(reward: Reward) -> None:
 @pytest.mark.parametrize("reward", REWARDS.values(), ids=REWARDS.keys())
 def test_episodes_do_not_mix(reward: Reward) -> None:
     log_probs, target = random_predictions(episodes=8, glimpses=3, classes=4)
-    alone = [reward(log_probs[i : i + 1], target[i : i + 1]) for i in range(8)]
-    assert torch.equal(reward(log_probs, target), torch.cat(alone))
+    alone = [reward(classes(4), log_probs[i : i + 1], target[i : i + 1]) for i in range(8)]
+    assert torch.equal(reward(classes(4), log_probs, target), torch.cat(alone))
 
 
 @pytest.mark.parametrize("reward", REWARDS.values(), ids=REWARDS.keys())
@@ -83,7 +99,7 @@ def test_one_reward_a_glimpse_in_the_predictions_dtype(reward: Reward, dtype: to
     log_probs, target = random_predictions(episodes=7, glimpses=1, classes=2)
     log_probs = log_probs.to(dtype)
     kept = log_probs.clone(), target.clone()
-    rewards = reward(log_probs, target)
+    rewards = reward(classes(2), log_probs, target)
     assert rewards.shape == (7, 1)
     assert rewards.dtype == dtype
     assert torch.equal(log_probs, kept[0])

@@ -73,12 +73,12 @@ def test_there_are_as_many_answers_as_glimpses_and_as_many_choices_as_the_agent_
     rollout = _play(batch, _model(core), choose)
     actions = GLIMPSES if first == "agent" else GLIMPSES - 1
     assert len(calls) == actions
-    assert rollout.log_probs.shape == (ROWS, GLIMPSES, CLASSES)
+    assert rollout.answers.shape == (ROWS, GLIMPSES, CLASSES)
     assert rollout.means.shape == rollout.actions.shape == (ROWS, actions, 2)
     assert rollout.values.shape == (ROWS, actions)
     assert torch.equal(rollout.target, batch.reset(seed=3)[1]["target"])
     torch.testing.assert_close(rollout.means, torch.stack(calls, dim=1), rtol=0, atol=1e-5)
-    total = rollout.log_probs.exp().sum(dim=-1)
+    total = rollout.answers.exp().sum(dim=-1)
     torch.testing.assert_close(total, torch.ones_like(total))
 
 
@@ -88,7 +88,7 @@ def test_one_given_glimpse_leaves_no_choice(first: str) -> None:
         raise AssertionError("there is nothing to choose")
 
     rollout = _play(_batch(first, 1), _model(), choose)
-    assert rollout.log_probs.shape == (ROWS, 1, CLASSES)
+    assert rollout.answers.shape == (ROWS, 1, CLASSES)
     assert rollout.means.shape == rollout.actions.shape == (ROWS, 0, 2)
     assert rollout.values.shape == (ROWS, 0)
     assert rollout.actions.dtype == torch.float32
@@ -96,7 +96,7 @@ def test_one_given_glimpse_leaves_no_choice(first: str) -> None:
 
 def test_one_chosen_glimpse_is_one_choice() -> None:
     rollout = _play(_batch("agent", 1), _model(), _sampler())
-    assert rollout.log_probs.shape == (ROWS, 1, CLASSES)
+    assert rollout.answers.shape == (ROWS, 1, CLASSES)
     assert rollout.actions.shape == (ROWS, 1, 2)
 
 
@@ -141,10 +141,10 @@ def test_a_rollout_is_what_a_loop_written_out_gives(first: str, core: str) -> No
 def test_what_is_seen_depends_on_where_one_looked() -> None:
     one = _play(_batch(), _model(), lambda mean: torch.zeros_like(mean))
     other = _play(_batch(), _model(), lambda mean: torch.ones_like(mean))
-    assert torch.equal(one.log_probs[:, 0], other.log_probs[:, 0])
+    assert torch.equal(one.answers[:, 0], other.answers[:, 0])
     assert torch.equal(one.means[:, 0], other.means[:, 0])
     for t in range(1, GLIMPSES):
-        assert not torch.equal(one.log_probs[:, t], other.log_probs[:, t])
+        assert not torch.equal(one.answers[:, t], other.answers[:, t])
 
 
 def test_a_batch_that_judges_is_refused() -> None:
@@ -165,12 +165,12 @@ def test_fewer_glimpses_are_the_beginning_of_all(first: str, core: str, glimpses
     trail = batch.trail
     part = _play(batch, model, _sampler(), glimpses=glimpses)
     actions = glimpses if first == "agent" else glimpses - 1
-    assert part.log_probs.shape == (ROWS, glimpses, CLASSES)
+    assert part.answers.shape == (ROWS, glimpses, CLASSES)
     assert part.actions.shape == part.means.shape == (ROWS, actions, 2)
     assert part.values.shape == (ROWS, actions)
     assert torch.equal(part.actions, whole.actions[:, :actions])
     assert torch.equal(part.target, whole.target)
-    for name in ("log_probs", "means", "values"):
+    for name in ("answers", "means", "values"):
         got, wanted = getattr(part, name), getattr(whole, name)[:, : getattr(part, name).shape[1]]
         torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
     assert torch.equal(batch.trail[:, :glimpses], trail[:, :glimpses])
@@ -209,13 +209,13 @@ def _gradients(model: RecurrentAttention, loss: Tensor) -> dict[str, Tensor]:
 
 
 def _losses(rollout: Rollout) -> dict[str, Tensor]:
-    chosen = rollout.target[:, None, None].expand(-1, rollout.log_probs.shape[1], 1)
+    chosen = rollout.target[:, None, None].expand(-1, rollout.answers.shape[1], 1)
     returns = torch.linspace(-1, 1, rollout.values.numel()).view_as(rollout.values)
     log_prob = POLICY.log_prob(rollout.actions, rollout.means)
     return {
-        "answer": answer_loss(-rollout.log_probs.gather(2, chosen)[..., 0], 0.5),
-        "policy": policy_loss(log_prob, returns, rollout.values),
-        "baseline": baseline_loss(rollout.values, returns),
+        "answer": answer_loss(-rollout.answers.gather(2, chosen)[..., 0], 0.5),
+        "policy": policy_loss(log_prob, returns, rollout.values, rollout.chosen),
+        "baseline": baseline_loss(rollout.values, returns, rollout.chosen),
     }
 
 
@@ -225,7 +225,7 @@ def test_the_sampled_location_carries_no_gradient_and_its_mean_does(first: str) 
     assert not rollout.actions.requires_grad
     assert rollout.means.requires_grad
     assert rollout.values.requires_grad
-    assert rollout.log_probs.requires_grad
+    assert rollout.answers.requires_grad
 
 
 @every_first

@@ -24,9 +24,9 @@ from torch import nn
 
 from glimpse import GlimpseBatch
 from glimpse.agents import BeliefView, Perceiver, SB3VecEnv
-from glimpse.envs import GlimpseVectorEnv, on_grid
+from glimpse.envs import GlimpseVectorEnv
 from glimpse.networks import RecurrentAttention
-from glimpse.tasks import classification
+from glimpse.tasks import answered
 
 Array = NDArray[Any]
 Env = VectorEnv[Any, Any, Any]
@@ -42,16 +42,17 @@ def _digits(**options: Any) -> Env:
     )
 
 
-def _belief() -> BeliefView:
+def _belief(grid: int | None = None) -> BeliefView:
     eye = make_eye("agent", glimpses=3)
-    return BeliefView(make_batch(eye, ROWS), make_agent(eye=eye).model, precision="float32")
+    model = make_agent(eye=eye).model
+    return BeliefView(make_batch(eye, ROWS), model, grid=grid, precision="float32")
 
 
 KINDS: Mapping[str, Callable[[], Env]] = {
     "external": _digits,
     "flat": lambda: _digits(predict="flat", reward="gain"),
     "belief": _belief,
-    "grid": lambda: on_grid(_belief(), 3),
+    "grid": lambda: _belief(3),
     "wrapped": lambda: RecordEpisodeStatistics(_digits(predict="flat")),
 }
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -244,7 +245,7 @@ def test_options_row_by_row_are_refused() -> None:
 # Attributes, methods and pictures
 
 
-@pytest.mark.parametrize("wrap", [lambda view: view, lambda view: on_grid(view, 3)])
+@pytest.mark.parametrize("wrap", [lambda view: view, RecordEpisodeStatistics])
 def test_attributes_are_those_of_the_one_environment(wrap: Any) -> None:
     view = _belief()
     env = SB3VecEnv(wrap(view))
@@ -432,15 +433,15 @@ def _numbers(module: nn.Module) -> NDArray[np.float32]:
 class Kept(BeliefView):
     """A belief view that keeps its transitions, and counts how often it was learned from."""
 
-    def __init__(self, rows: int, rate: float = 1e-3) -> None:
+    def __init__(self, rows: int, rate: float = 1e-3, grid: int | None = None) -> None:
         eye = make_eye("random", glimpses=3)
         batch, model = make_batch(eye, rows), make_agent(eye=eye).model
         self.perceiver = Perceiver(
-            model, classification(batch.task), learning_rate=rate, precision="float32"
+            model, answered(batch.task), learning_rate=rate, precision="float32"
         )
         self.transitions: list[tuple[Array, Array, Array, Array]] = []
         self.learned = 0
-        super().__init__(batch, model, learn=self._count, precision="float32")
+        super().__init__(batch, model, learn=self._count, grid=grid, precision="float32")
 
     def _count(self, episodes: Any) -> None:
         self.learned += 1
@@ -489,15 +490,16 @@ AGENTS: Mapping[str, Callable[[SB3VecEnv], Any]] = {
 every_agent = pytest.mark.parametrize("name", AGENTS)
 
 
-def _on(name: str, view: BeliefView) -> SB3VecEnv:
-    return SB3VecEnv(on_grid(view, 3) if name == "DQN" else view)
+def _grid(name: str) -> int | None:
+    """DQN takes numbers: its view has a grid."""
+    return 3 if name == "DQN" else None
 
 
 @every_agent
 def test_every_agent_learns_on_what_a_perceiver_believes(name: str) -> None:
-    view = Kept(3)
+    view = Kept(3, grid=_grid(name))
     before = _numbers(view.model)
-    agent = AGENTS[name](_on(name, view))
+    agent = AGENTS[name](SB3VecEnv(view))
     policy = _numbers(agent.policy)
     agent.learn(3 * 16)
     assert agent.num_timesteps == 3 * 16
@@ -508,14 +510,14 @@ def test_every_agent_learns_on_what_a_perceiver_believes(name: str) -> None:
         assert np.abs(now - then).max() > 1e-4
     actions, _ = agent.predict(view.seen, deterministic=True)
     assert actions.shape == ((3,) if name == "DQN" else (3, 2))
-    assert len(view.errors("test", lambda hidden: np.zeros((len(hidden), 2)))) == 3
+    assert len(view.errors("test", lambda hidden: agent.predict(hidden)[0])) == 3
 
 
 @pytest.mark.parametrize("name", ["SAC", "TD3", "DQN"])
 def test_what_is_replayed_is_what_happened(name: str) -> None:
     """The end of an episode is followed by its own last state, not by the next one's first."""
-    view = Kept(3)
-    agent = AGENTS[name](_on(name, view))
+    view = Kept(3, grid=_grid(name))
+    agent = AGENTS[name](SB3VecEnv(view))
     agent.learn(3 * 10)
     buffer = agent.replay_buffer
     assert len(view.transitions) == buffer.pos == 10
@@ -529,8 +531,8 @@ def test_what_is_replayed_is_what_happened(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["PPO", "A2C"])
 def test_what_is_learned_from_is_what_happened(name: str) -> None:
-    view = Kept(3)
-    agent = AGENTS[name](_on(name, view))
+    view = Kept(3, grid=_grid(name))
+    agent = AGENTS[name](SB3VecEnv(view))
     agent.learn(3 * 4)
     buffer = agent.rollout_buffer
     for time, (before, _, rewards, _) in enumerate(view.transitions):
@@ -545,8 +547,8 @@ def test_a_seed_is_a_run(name: str) -> None:
     """Given to the agent, it is the environment's too."""
     runs = []
     for seed in (0, 0, 1):
-        view = Kept(3)
-        agent = AGENTS[name](_on(name, view))
+        view = Kept(3, grid=_grid(name))
+        agent = AGENTS[name](SB3VecEnv(view))
         agent.set_random_seed(seed)
         agent.learn(3 * 8)
         runs.append((_numbers(agent.policy), _numbers(view.model)))
@@ -594,7 +596,7 @@ def _cue_view() -> BeliefView:
     batch = GlimpseBatch(cue_task()[0], EYE, TOGETHER)
     perceiver = Perceiver(
         model,
-        classification(batch.task),
+        answered(batch.task),
         learning_rate=5e-3,
         minibatches=1,
         precision="float32",

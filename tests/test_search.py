@@ -371,7 +371,8 @@ def test_agents_that_answer_refuse_a_search(learn: Callable[..., object]) -> Non
     batch = batch_of(2, context=None)
     model = RecurrentAttention((2, 1, SIZE, SIZE), 3)
     with refused(
-        "images must have classes to be answered with, got a Search: choose another environment"
+        "images must be answered about, got a Search, whose answer is the location: choose "
+        "another environment"
     ):
         learn(batch, model)
 

@@ -50,7 +50,8 @@ def test_a_set_is_an_image_source_that_asks_where_the_places_are() -> None:
     assert isinstance(images, ImageSource)
     assert images.shape == (1, 20, 30)
     assert images.task == Search()
-    assert images.task.scores == 0
+    assert images.sizes is None
+    assert images.count == len(images.targets)
 
 
 def test_draw_returns_each_slide_s_lowest_resolution() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from glimpse import GlimpseBatch, ImageSet
 from glimpse.agents import Agent, CentreConfig, ReinforceConfig
 from glimpse.canvas import Canvas, OnCanvas
-from glimpse.coordinates import action_scale
+from glimpse.coordinates import action_scale, lengths_of
 from glimpse.diagnosis import Diagnosis, describe, diagnose
 from glimpse.evaluation import ErrorRate
 from glimpse.randomness import derive_seed
@@ -53,7 +53,9 @@ def test_the_mean_is_where_an_evaluation_looks_and_sampling_is_asked_for() -> No
     torch.testing.assert_close(batch.sensed, wanted, rtol=0, atol=1e-5)
     agent.survey(batch, "test", sampled=True)
     drawn = batch.sensed
-    off = (drawn[:, 1] - wanted[:, 1]) / action_scale(3.0, 9, 14).float()
+    off = (drawn[:, 1] - wanted[:, 1]) / action_scale(
+        3.0, lengths_of(9, 14, torch.device("cpu"))
+    ).float()
     assert 0.1 < off.std() < 0.5
     agent.survey(batch, "test", sampled=True)
     assert torch.equal(batch.sensed, drawn)
@@ -99,7 +101,7 @@ def _diagnosed(trail: Tensor, batch: GlimpseBatch) -> Diagnosis:
         describe(images.images[images.splits["test"]]),
         windows=batch.eye.sensor.windows,
         shape=(2, 9, 14),
-        sensed=trail * action_scale(3.0, 9, 14).float(),
+        sensed=trail * action_scale(3.0, lengths_of(9, 14, torch.device("cpu"))).float(),
         chosen=batch.eye.actions,
     )
 
@@ -111,7 +113,9 @@ def test_a_survey_diagnoses_where_the_agent_looks(first: str, rows: int) -> None
     batch = make_batch(agent.eye, rows)
     images: Any = batch.images
     sensed = agent.predict(images.images[images.splits["test"]]).locations
-    wanted = _diagnosed(sensed / action_scale(3.0, 9, 14).float(), batch)
+    wanted = _diagnosed(
+        sensed / action_scale(3.0, lengths_of(9, 14, torch.device("cpu"))).float(), batch
+    )
     found = agent.survey(batch, "test").diagnosis
     assert found.spread == pytest.approx(wanted.spread, abs=1e-5)
     assert found.information == pytest.approx(wanted.information, abs=0.02)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glimpse import tables
+from glimpse import boxes, tables
+from glimpse.boxes import _CHUNK
 from glimpse.sensor import Prepared
-from glimpse.tables import _CHUNK, SummedAreaTables, table_dtype
+from glimpse.tables import SummedAreaTables, table_dtype
 from glimpse.windows import Windows
 
 OUTSIDE = ["zero", "edge", "mean"]
@@ -28,7 +29,7 @@ every_number = pytest.mark.parametrize("few", [True, False], ids=["few", "many"]
 def reading(few: bool) -> Iterator[None]:
     """Read every number of rows in the way that is faster for few, or for many."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tables, "_FEW", 10**9 if few else -1)
+        patch.setattr(boxes, "_FEW", 10**9 if few else -1)
         yield
 
 

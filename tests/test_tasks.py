@@ -32,13 +32,13 @@ def test_what_lacks_a_method_is_no_task() -> None:
 @pytest.mark.parametrize("shape", [(), (5,), (5, 2)])
 def test_log_probs_by_hand(shape: tuple[int, ...]) -> None:
     scores = torch.tensor([7.0, 7.0 + math.log(2), 7.0 + math.log(5)], dtype=torch.float64)
-    log_probs = TASK.log_probs(scores.expand(*shape, 3))
+    log_probs = TASK.answers(scores.expand(*shape, 3))
     wanted = torch.tensor([1 / 8, 2 / 8, 5 / 8], dtype=torch.float64)
     torch.testing.assert_close(log_probs.exp(), wanted.expand(*shape, 3))
 
 
 def test_log_probs_and_loss_of_huge_scores_are_finite() -> None:
-    log_probs = TASK.log_probs(torch.tensor([[[1e4, -1e4, 0.0]]]))
+    log_probs = TASK.answers(torch.tensor([[[1e4, -1e4, 0.0]]]))
     assert log_probs.tolist() == [[[0, -2e4, -1e4]]]
     assert TASK.loss(log_probs, torch.tensor([1])).tolist() == [[2e4]]
 
@@ -54,7 +54,7 @@ def test_loss_by_hand() -> None:
 @pytest.mark.parametrize("time_first", [False, True])
 def test_loss_is_the_targets_negative_log_prob_at_every_glimpse(time_first: bool) -> None:
     scores, target = random_scores()
-    log_probs = TASK.log_probs(scores)
+    log_probs = TASK.answers(scores)
     if time_first:  # the same numbers laid out as (T, B, n)
         log_probs = log_probs.transpose(0, 1).contiguous().transpose(0, 1)
     loss = TASK.loss(log_probs, target)
@@ -73,7 +73,7 @@ def test_loss_takes_log_probs_as_they_are() -> None:
 def test_the_losses_gradient_is_softmax_minus_target() -> None:
     scores, target = random_scores()
     leaf = scores.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(TASK.loss(TASK.log_probs(leaf), target).sum(), leaf)
+    (gradient,) = torch.autograd.grad(TASK.loss(TASK.answers(leaf), target).sum(), leaf)
     wanted = scores.softmax(dim=-1)
     for i, y in enumerate(target.tolist()):
         wanted[i, :, y] -= 1
@@ -82,7 +82,7 @@ def test_the_losses_gradient_is_softmax_minus_target() -> None:
 
 def test_correct_by_hand() -> None:
     first, second, third = [3.0, 1.0, 2.0], [1.0, 3.0, 2.0], [-3.0, -2.0, -1.0]
-    log_probs = TASK.log_probs(torch.tensor([[first, second, third], [third, second, first]]))
+    log_probs = TASK.answers(torch.tensor([[first, second, third], [third, second, first]]))
     correct = TASK.correct(log_probs, torch.tensor([0, 2]))
     assert correct.dtype == torch.bool
     assert correct.tolist() == [[True, False, False], [True, False, False]]

@@ -260,7 +260,7 @@ def test_a_step_s_episodes_have_the_glimpses_of_the_curriculum(first: str) -> No
         learner.step()
         glimpses = 2 if step < 3 else 3
         actions = glimpses if first == "agent" else glimpses - 1
-        assert rollouts[step].log_probs.shape == (8, glimpses, 3)
+        assert rollouts[step].answers.shape == (8, glimpses, 3)
         assert rollouts[step].actions.shape == (8, actions, 2)
         looked = ~learner.batch.trail.isnan().any(dim=2)
         assert looked.tolist() == [[k < glimpses for k in range(GLIMPSES)]] * 8
@@ -291,7 +291,7 @@ def test_locations_are_drawn_with_the_deviation_of_the_step(last_std: float | No
         # And they are judged by the density that they were drawn from.
         squares = off.double().square().sum(dim=2) / std**2
         log_prob = -squares / 2 - math.log(2 * math.pi * std**2)
-        gain = rollout.log_probs.gather(2, rollout.target[:, None, None].expand(-1, 3, 1))[..., 0]
+        gain = rollout.answers.gather(2, rollout.target[:, None, None].expand(-1, 3, 1))[..., 0]
         returns = gain[:, -1:] - gain[:, :-1]  # of gains, which telescope
         loss = -(log_prob * (returns - rollout.values)).sum(dim=1).mean().item()
         assert told == pytest.approx(loss, rel=1e-3, abs=1e-4)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from glimpse import Eye, GlimpseSensor
 from glimpse.agents import Agent, CentreConfig
+from glimpse.tasks import Classification
 from glimpse.whole_image import Convolutional, FullyConnected
 
 CLASSES = tuple("0123456789")
@@ -105,7 +106,7 @@ def _baseline(side: int, network: Network, hidden: int) -> Agent:
         core="relu", hidden=hidden, features=network.features, precision="float32"
     )
     eye = Eye(sensor=GlimpseSensor(side), glimpses=1, first="centre")
-    return Agent.create(config, eye, 1, CLASSES, glimpse_network=network)
+    return Agent.create(config, eye, 1, Classification(CLASSES), glimpse_network=network)
 
 
 def _ordinary(first: nn.Module, agent: Agent) -> nn.Sequential:

@@ -1,0 +1,275 @@
+"""Tasks beside classification, made of classified images on canvases: search, counting, sequence.
+
+A scene is drawn anew for every episode, a whole batch at once on the device, as a function of the
+episode's key; so are its targets. Images that join the one of an index come from the same split.
+
+Source of the sequence: J. Ba, V. Mnih, K. Kavukcuoglu, "Multiple Object Recognition with Visual
+Attention", ICLR 2015, section 4.1: pairs of digits on a canvas of 100x100 pixels.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from jaxtyping import Float64, Int64, Shaped
+from torch import Tensor
+
+from .canvas import Canvas, OnCanvas, check_canvas, lay, lay_pieces
+from .checks import check_count
+from .image_set import ImageSource
+from .randomness import keys_of, uniform
+from .sensor import GlimpseSensor
+from .tasks import Classification, Search, Sequence, Task
+
+# The stream of a scene's own random numbers; 0 is that of its clutter.
+_SCENE = 1
+
+
+@dataclass(frozen=True)
+class Scene(ABC):
+    """What all scenes have in common.
+
+    Attributes:
+        base: The images, with classes.
+        canvas: On what they are laid, and what lies about.
+    """
+
+    base: ImageSource
+    canvas: Canvas
+
+    def __post_init__(self) -> None:
+        """Refuse a canvas that does not hold the images."""
+        check_canvas(self.base, self.canvas)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the canvas."""
+        return self.base.shape[0], self.canvas.height, self.canvas.width
+
+    @property
+    def sizes(self) -> None:
+        """None: all canvases have one size."""
+        return
+
+    @property
+    @abstractmethod
+    def task(self) -> Task | Search:
+        """What is asked about a scene."""
+
+    @property
+    def count(self) -> int:
+        """How many images N there are, each in scenes of its own."""
+        return self.base.count
+
+    @property
+    def splits(self) -> Mapping[str, Int64[Tensor, "M"]]:
+        """The indices of every split."""
+        return self.base.splits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images lie."""
+        return self.base.device
+
+    @abstractmethod
+    def draw(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B C H W"]:
+        """Return a scene for each index and key."""
+
+    @abstractmethod
+    def target(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B ..."]:
+        """Return the targets of these scenes."""
+
+    def prepared(self, sensor: GlimpseSensor, memory: float) -> None:
+        """Return None: every draw is another image."""
+        return
+
+    def to(self, device: torch.device | str) -> "Scene":
+        """Return the same with its tensors on `device`."""
+        return replace(self, base=self.base.to(device))
+
+    @cached_property
+    def _pools(self) -> tuple[Int64[Tensor, "P"], Int64[Tensor, "N"], Int64[Tensor, "N"]]:
+        """All splits in a row, and where in it the split of each index begins and how long it is.
+
+        An index in no split is by itself.
+        """
+        number = torch.arange(self.count, device=self.device)
+        pool, first, size = [number], number.clone(), torch.ones_like(number)
+        for part in self.splits.values():
+            first[part], size[part] = sum(map(len, pool)), len(part)
+            pool.append(part)
+        return torch.cat(pool), first, size
+
+    def _joined(
+        self, index: Int64[Tensor, "B"], numbers: Float64[Tensor, "B m"]
+    ) -> Int64[Tensor, "B m1"]:
+        """Return each index and, for every number in [0, 1), another of the same split."""
+        pool, first, size = self._pools
+        others = pool[first[index, None] + (numbers * size[index, None]).long()]
+        return torch.cat([index[:, None], others], dim=1)
+
+
+@dataclass(frozen=True)
+class SearchScene(Scene):
+    """An image at a random place of the canvas, to be found: its centre is the place."""
+
+    @property
+    def task(self) -> Search:
+        """Where the image is."""
+        return Search()
+
+    def draw(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B C H W"]:
+        """Return a scene for each index and key."""
+        return self._laid.draw(index, keys)
+
+    def target(self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]) -> Float64[Tensor, "B 2"]:
+        """Return the centres of the images, `(x, y)` in [-1, 1] of the canvas."""
+        left, top = self._laid.places(keys).unbind(1)
+        _, height, width = self.base.shape
+        x = (2 * left + width) / self.canvas.width - 1
+        y = (2 * top + height) / self.canvas.height - 1
+        return torch.stack([x, y], dim=1).double()
+
+    @cached_property
+    def _laid(self) -> OnCanvas:
+        return OnCanvas(self.base, self.canvas)
+
+
+@dataclass(frozen=True)
+class CountingScene(Scene):
+    """Some images, 0 to `most`, to be counted; they never overlap.
+
+    Attributes:
+        most: How many there are at most; every number is equally frequent.
+    """
+
+    most: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse a canvas that does not hold so many images."""
+        super().__post_init__()
+        check_count(1, most=self.most)
+        rows, columns = self._cells
+        if rows * columns < self.most:
+            raise ValueError(
+                f"`canvas` must hold {self.most} images, got one for {rows * columns}: choose a "
+                "larger one"
+            )
+
+    @property
+    def task(self) -> Classification:
+        """How many images there are."""
+        return Classification(tuple(str(number) for number in range(self.most + 1)))
+
+    def draw(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B C H W"]:
+        """Return a scene for each index and key; the index's image is there if any is."""
+        rows, columns = self._cells
+        channels, height, width = self.base.shape
+        numbers = uniform(keys_of(keys, _SCENE), 1 + rows * columns + 3 * self.most)
+        order, numbers = numbers[:, 1 : 1 + rows * columns], numbers[:, 1 + rows * columns :]
+        which = self._joined(index, numbers[:, : self.most - 1])  # (B, most)
+        images = self.base.draw(which.flatten(), keys_of(keys, 0).repeat_interleave(self.most))
+        images = images.view(len(index), self.most, channels, height, width)
+        cell = order.argsort(dim=1)[:, : self.most]
+        room = self.canvas.width // columns, self.canvas.height // rows
+        left = cell % columns * room[0]
+        left += (numbers[:, self.most : 2 * self.most] * (room[0] - width + 1)).long()
+        top = cell // columns * room[1]
+        top += (numbers[:, 2 * self.most :] * (room[1] - height + 1)).long()
+        there = torch.arange(self.most, device=keys.device) < self.target(index, keys)[:, None]
+        blank = images.new_zeros(len(index), *self.shape)
+        for number in range(self.most):
+            places = torch.stack([left[:, number], top[:, number]], dim=1)
+            lay(blank, images[:, number] * there[:, number, None, None, None], places)
+        lay_pieces(blank, self.base, self.canvas, keys)
+        return blank
+
+    def target(self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]) -> Int64[Tensor, "B"]:
+        """Return how many images there are."""
+        return (uniform(keys_of(keys, _SCENE), 1)[:, 0] * (self.most + 1)).long()
+
+    @property
+    def _cells(self) -> tuple[int, int]:
+        """How many images fit below and beside one another."""
+        _, height, width = self.base.shape
+        return self.canvas.height // height, self.canvas.width // width
+
+
+@dataclass(frozen=True)
+class SequenceScene(Scene):
+    """Several images beside one another, to be read from left to right.
+
+    Where they lie is random; no two share a column.
+
+    Attributes:
+        length: How many.
+    """
+
+    length: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse a canvas that does not hold so many images."""
+        super().__post_init__()
+        check_count(1, length=self.length)
+        if self.length * self.base.shape[2] > self.canvas.width:
+            raise ValueError(
+                f"`canvas` must hold {self.length} images beside one another, each "
+                f"{self.base.shape[2]} pixels wide, got {self.canvas.width}: choose a larger one"
+            )
+
+    @property
+    def task(self) -> Sequence:
+        """The class of each image, from left to right."""
+        base = self.base.task
+        return Sequence(base.classes if isinstance(base, Classification) else (), self.length)
+
+    def draw(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B C H W"]:
+        """Return a scene for each index and key; the index's image may be any of them."""
+        channels, height, width = self.base.shape
+        which, numbers = self._order(index, keys)
+        images = self.base.draw(which.flatten(), keys_of(keys, 0).repeat_interleave(self.length))
+        images = images.view(len(index), self.length, channels, height, width)
+        room = self.canvas.width - self.length * width
+        gaps = (numbers[:, : self.length] * (room + 1)).long().sort(dim=1).values
+        left = gaps + width * torch.arange(self.length, device=keys.device)
+        top = (numbers[:, self.length :] * (self.canvas.height - height + 1)).long()
+        blank = images.new_zeros(len(index), *self.shape)
+        for number in range(self.length):
+            places = torch.stack([left[:, number], top[:, number]], dim=1)
+            lay(blank, images[:, number], places)
+        lay_pieces(blank, self.base, self.canvas, keys)
+        return blank
+
+    def target(self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]) -> Int64[Tensor, "B S"]:
+        """Return the classes from left to right."""
+        which, _ = self._order(index, keys)
+        keys = keys_of(keys, 0).repeat_interleave(self.length)
+        return self.base.target(which.flatten(), keys).view(which.shape)
+
+    def _order(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> tuple[Int64[Tensor, "B S"], Float64[Tensor, "B S2"]]:
+        """Return the images from left to right, and the random numbers of their places."""
+        numbers = uniform(keys_of(keys, _SCENE), 4 * self.length - 1)
+        which = self._joined(index, numbers[:, : self.length - 1])
+        order = numbers[:, self.length - 1 : 2 * self.length - 1].argsort(dim=1)
+        return which.gather(1, order), numbers[:, 2 * self.length - 1 :]
+
+
+SCENES: Mapping[str, type[SearchScene | CountingScene | SequenceScene]] = {
+    "search": SearchScene,
+    "counting": CountingScene,
+    "sequence": SequenceScene,
+}
