@@ -10,6 +10,7 @@ Convention:
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ class Grid:
         """How many actions there are."""
         return len(self._actions)
 
-    def __call__(self, numbers: NDArray[np.integer]) -> NDArray[np.float32]:
+    def __call__(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
         """Return the actions (B, a) of these numbers (B,), as an eye takes them.
 
         Raises:
