@@ -156,7 +156,7 @@ def seconds(work: Callable[[], object], least: float = 0.2) -> float:
 
 def limit(core: GlimpseBatch, rows: int, seen: list[np.ndarray]) -> float:
     """Return the CPU seconds that an episode's glimpses, and copies of what is seen, need."""
-    count, sensor = min(rows, len(core.images.targets)), core.eye.sensor
+    count, sensor = min(rows, core.images.count), core.eye.sensor
     prepared = sensor.prepare(torch.randint(256, (count, *core.images.shape)).to(torch.uint8))
     index, location = torch.randint(count, (rows,)), torch.rand(rows, 2) * 2 - 1
     read = seconds(lambda: sensor.read(prepared, index, location))
