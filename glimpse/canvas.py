@@ -8,8 +8,9 @@ Source: V. Mnih et al., "Recurrent Models of Visual Attention", NeurIPS 2014, se
 and digit overlap is not published; here the brighter pixel wins.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float64, Int64, Shaped
@@ -54,19 +55,19 @@ CANVASES: Mapping[str, Canvas] = {
 
 
 @dataclass(frozen=True)
-class OnCanvas:
-    """A set whose images lie at random places on a canvas.
+class Scene(ABC):
+    """Images laid on a canvas, drawn anew for every episode.
 
     Attributes:
-        base: The images; crops come from its training split, whatever split is shown.
-        canvas: What surrounds them.
+        base: The images, with classes.
+        canvas: On what they are laid, and what lies about.
     """
 
     base: ImageSource
     canvas: Canvas
 
     def __post_init__(self) -> None:
-        """Refuse a canvas that does not hold the images, and pieces larger than them."""
+        """Refuse a canvas that does not hold the images."""
         check_canvas(self.base, self.canvas)
 
     @property
@@ -80,13 +81,13 @@ class OnCanvas:
         return
 
     @property
+    @abstractmethod
     def task(self) -> Task | Search:
-        """What is asked about an image, wherever it lies."""
-        return self.base.task
+        """What is asked about a scene."""
 
     @property
     def count(self) -> int:
-        """How many images N there are."""
+        """How many images N there are, each in scenes of its own."""
         return self.base.count
 
     @property
@@ -98,6 +99,41 @@ class OnCanvas:
     def device(self) -> torch.device:
         """Where the images lie."""
         return self.base.device
+
+    @abstractmethod
+    def draw(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B C H W"]:
+        """Return a scene for each index and key."""
+
+    @abstractmethod
+    def target(
+        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
+    ) -> Shaped[Tensor, "B ..."]:
+        """Return the targets of these scenes."""
+
+    def prepared(self, sensor: GlimpseSensor, memory: float) -> None:
+        """Return None: every draw is another image."""
+        return
+
+    def to(self, device: torch.device | str) -> "Scene":
+        """Return the same with its tensors on `device`."""
+        return replace(self, base=self.base.to(device))
+
+
+@dataclass(frozen=True)
+class OnCanvas(Scene):
+    """A set whose images lie at random places on a canvas.
+
+    Attributes:
+        base: The images; crops come from its training split, whatever split is shown.
+        canvas: What surrounds them.
+    """
+
+    @property
+    def task(self) -> Task | Search:
+        """What is asked about an image, wherever it lies."""
+        return self.base.task
 
     def draw(
         self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
@@ -118,14 +154,6 @@ class OnCanvas:
     ) -> Shaped[Tensor, "B ..."]:
         """Return the targets of these indices, wherever the images lie."""
         return self.base.target(index, keys)
-
-    def prepared(self, sensor: GlimpseSensor, memory: float) -> None:
-        """Return None: every draw is another image."""
-        return
-
-    def to(self, device: torch.device | str) -> "OnCanvas":
-        """Return the same set with its tensors on `device`."""
-        return OnCanvas(self.base.to(device), self.canvas)
 
 
 def check_canvas(base: ImageSource, canvas: Canvas) -> None:

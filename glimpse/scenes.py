@@ -7,111 +7,53 @@ Source of the sequence: J. Ba, V. Mnih, K. Kavukcuoglu, "Multiple Object Recogni
 Attention", ICLR 2015, section 4.1: pairs of digits on a canvas of 100x100 pixels.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float64, Int64, Shaped
 from torch import Tensor
 
-from .canvas import Canvas, OnCanvas, check_canvas, lay, lay_pieces
+from .canvas import OnCanvas, Scene, lay, lay_pieces
 from .checks import check_count
 from .image_set import ImageSource
 from .randomness import keys_of, uniform
-from .sensor import GlimpseSensor
-from .tasks import Classification, Search, Sequence, Task
+from .tasks import Classification, Search, Sequence
 
 # The stream of a scene's own random numbers; 0 is that of its clutter.
 _SCENE = 1
 
 
-@dataclass(frozen=True)
-class Scene(ABC):
-    """What all scenes have in common.
+class _Companions(NamedTuple):
+    """Who may join whom: the images of one split.
 
     Attributes:
-        base: The images, with classes.
-        canvas: On what they are laid, and what lies about.
+        pool: All splits in a row; before them every index, for those that are in none.
+        first: Where in it the split of each index begins.
+        size: How long that split is.
     """
 
-    base: ImageSource
-    canvas: Canvas
+    pool: Int64[Tensor, "P"]
+    first: Int64[Tensor, "N"]
+    size: Int64[Tensor, "N"]
 
-    def __post_init__(self) -> None:
-        """Refuse a canvas that does not hold the images."""
-        check_canvas(self.base, self.canvas)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of the canvas."""
-        return self.base.shape[0], self.canvas.height, self.canvas.width
-
-    @property
-    def sizes(self) -> None:
-        """None: all canvases have one size."""
-        return
-
-    @property
-    @abstractmethod
-    def task(self) -> Task | Search:
-        """What is asked about a scene."""
-
-    @property
-    def count(self) -> int:
-        """How many images N there are, each in scenes of its own."""
-        return self.base.count
-
-    @property
-    def splits(self) -> Mapping[str, Int64[Tensor, "M"]]:
-        """The indices of every split."""
-        return self.base.splits
-
-    @property
-    def device(self) -> torch.device:
-        """Where the images lie."""
-        return self.base.device
-
-    @abstractmethod
-    def draw(
-        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
-    ) -> Shaped[Tensor, "B C H W"]:
-        """Return a scene for each index and key."""
-
-    @abstractmethod
-    def target(
-        self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
-    ) -> Shaped[Tensor, "B ..."]:
-        """Return the targets of these scenes."""
-
-    def prepared(self, sensor: GlimpseSensor, memory: float) -> None:
-        """Return None: every draw is another image."""
-        return
-
-    def to(self, device: torch.device | str) -> "Scene":
-        """Return the same with its tensors on `device`."""
-        return replace(self, base=self.base.to(device))
-
-    @cached_property
-    def _pools(self) -> tuple[Int64[Tensor, "P"], Int64[Tensor, "N"], Int64[Tensor, "N"]]:
-        """All splits in a row, and where in it the split of each index begins and how long it is.
-
-        An index in no split is by itself.
-        """
-        number = torch.arange(self.count, device=self.device)
+    @classmethod
+    def of(cls, images: ImageSource) -> "_Companions":
+        """Return those of a set."""
+        number = torch.arange(images.count, device=images.device)
         pool, first, size = [number], number.clone(), torch.ones_like(number)
-        for part in self.splits.values():
+        for part in images.splits.values():
             first[part], size[part] = sum(map(len, pool)), len(part)
             pool.append(part)
-        return torch.cat(pool), first, size
+        return cls(torch.cat(pool), first, size)
 
-    def _joined(
+    def join(
         self, index: Int64[Tensor, "B"], numbers: Float64[Tensor, "B m"]
     ) -> Int64[Tensor, "B m1"]:
         """Return each index and, for every number in [0, 1), another of the same split."""
-        pool, first, size = self._pools
-        others = pool[first[index, None] + (numbers * size[index, None]).long()]
+        others = self.pool[self.first[index, None] + (numbers * self.size[index, None]).long()]
         return torch.cat([index[:, None], others], dim=1)
 
 
@@ -177,7 +119,7 @@ class CountingScene(Scene):
         channels, height, width = self.base.shape
         numbers = uniform(keys_of(keys, _SCENE), 1 + rows * columns + 3 * self.most)
         order, numbers = numbers[:, 1 : 1 + rows * columns], numbers[:, 1 + rows * columns :]
-        which = self._joined(index, numbers[:, : self.most - 1])  # (B, most)
+        which = self._companions.join(index, numbers[:, : self.most - 1])  # (B, most)
         images = self.base.draw(which.flatten(), keys_of(keys, 0).repeat_interleave(self.most))
         images = images.view(len(index), self.most, channels, height, width)
         cell = order.argsort(dim=1)[:, : self.most]
@@ -197,6 +139,10 @@ class CountingScene(Scene):
     def target(self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]) -> Int64[Tensor, "B"]:
         """Return how many images there are."""
         return (uniform(keys_of(keys, _SCENE), 1)[:, 0] * (self.most + 1)).long()
+
+    @cached_property
+    def _companions(self) -> _Companions:
+        return _Companions.of(self.base)
 
     @property
     def _cells(self) -> tuple[int, int]:
@@ -258,12 +204,16 @@ class SequenceScene(Scene):
         keys = keys_of(keys, 0).repeat_interleave(self.length)
         return self.base.target(which.flatten(), keys).view(which.shape)
 
+    @cached_property
+    def _companions(self) -> _Companions:
+        return _Companions.of(self.base)
+
     def _order(
         self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]
     ) -> tuple[Int64[Tensor, "B S"], Float64[Tensor, "B S2"]]:
         """Return the images from left to right, and the random numbers of their places."""
         numbers = uniform(keys_of(keys, _SCENE), 4 * self.length - 1)
-        which = self._joined(index, numbers[:, : self.length - 1])
+        which = self._companions.join(index, numbers[:, : self.length - 1])
         order = numbers[:, self.length - 1 : 2 * self.length - 1].argsort(dim=1)
         return which.gather(1, order), numbers[:, 2 * self.length - 1 :]
 
