@@ -11,6 +11,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 SHORT = {
     "own_environment.py": ("--steps", "answers right"),
     "own_images.py": ("--steps", "test error"),
+    "own_task.py": ("--steps", "test error"),
     "recurrent_ppo.py": ("--steps", "of the test images"),
     "search.py": ("--slides", "of 3 found"),
     "train.py": ("--steps", "test error"),
