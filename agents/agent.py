@@ -277,10 +277,11 @@ class Agent:
             sensed=torch.cat(sensed),
             chosen=batch.eye.actions,
         )
-        correct, glimpses = torch.cat(right), float(torch.cat(counts).double().mean())
-        sequence = isinstance(self.task, Sequence)
-        halting = () if sequence else halt(torch.cat(sure).float(), correct)
-        return Survey(error_rates(correct), glimpses, halting, diagnosis)
+        correct, certain, count = torch.cat(right), torch.cat(sure).float(), torch.cat(counts)
+        number = torch.arange(1, certain.shape[1] + 1, device=certain.device)
+        certain[number >= count[:, None]] = torch.inf  # who stopped had no later glimpse
+        halting = () if isinstance(self.task, Sequence) else halt(certain, correct)
+        return Survey(error_rates(correct), float(count.double().mean()), halting, diagnosis)
 
     def averaged(self, batch: GlimpseBatch, split: str, *, seed: int = 0) -> tuple[ErrorRate, ...]:
         """Return the error after each glimpse of the mean answer of all copies of an image.

@@ -14,6 +14,7 @@ from glimpse.networks import RecurrentAttention
 from glimpse.precision import autocast
 from glimpse.randomness import derive_seed
 from glimpse.recorded import Recorded
+from glimpse.tasks import Sequence as SequenceTask
 from glimpse.tasks import answered
 
 from .averaging import average
@@ -49,7 +50,8 @@ class EpisodeLearner:
         locator_rate: The learning rate of the location head relative to that of the rest.
 
     Raises:
-        ValueError: The batch has another number of rows or of copies, or images are to be searched.
+        ValueError: The batch has another number of rows or of copies, images are to be searched,
+            or a sequence is to be learned with a curriculum.
     """
 
     def __init__(
@@ -67,6 +69,11 @@ class EpisodeLearner:
         config.check_rows(batch)
         self._draws = Draws(batch.images, config.batch, config.seed)
         self._task = answered(batch.task)
+        if config.curriculum and isinstance(self._task, SequenceTask):
+            raise ValueError(
+                f"`curriculum` must be 0 for a sequence, got {config.curriculum}: every answer "
+                "needs its glimpses"
+            )
         # Its own episodes: whoever looks through `batch` in between would disturb a record.
         self.config, self.batch, self.model = config, batch.twin(), model
         self._learning = deepcopy(model) if config.ema else model

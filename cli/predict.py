@@ -10,6 +10,7 @@ from glimpse.atomic import write_atomically
 from glimpse.device import find_device
 from glimpse.drawing import contact_sheet
 from glimpse.folder import load_image
+from glimpse.tasks import Sequence
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -33,7 +34,9 @@ def run(options: Namespace) -> int:
             f"{answer} ({100 * sure:.1f} %)"
             for answer, sure in zip(look.answers, look.confidence, strict=True)
         ]
-        print(f"{path}: {said[-1]}")
+        length = agent.task.length if isinstance(agent.task, Sequence) else 1
+        last = [-(-number * len(said) // length) - 1 for number in range(1, length + 1)]
+        print(f"{path}: {', '.join(said[glimpse] for glimpse in last)}")
         for number, ((x, y), answer) in enumerate(
             zip(look.locations.tolist(), said, strict=True), start=1
         ):

@@ -112,7 +112,13 @@ def as_sensor(sensor: GlimpseSensor | Mapping[str, Any]) -> GlimpseSensor:
         ValueError: It is none.
     """
     if isinstance(sensor, Mapping):
-        return GlimpseSensor(**sensor)
+        try:
+            return GlimpseSensor(**sensor)
+        except TypeError as error:
+            raise ValueError(
+                f"`sensor` must hold options of GlimpseSensor, got {dict(sensor)} ({error}): use "
+                "size, scales, factor and outside"
+            ) from None
     if not isinstance(sensor, GlimpseSensor):
         raise ValueError(
             f"`sensor` must be a GlimpseSensor, got {sensor!r}: use GlimpseSensor(size=8, scales=3)"

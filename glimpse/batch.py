@@ -263,7 +263,7 @@ class GlimpseBatch:
         check_step(action, answer, self._assignment.rows, size, self.scores, self.predict)
         going_on, before = ~self._over, self._count.clone()
         if answer is not None:
-            self._keep(answer.detach())
+            self._keep(answer.detach(), going_on)
         looking = going_on
         if self.predict != "external":  # the last step only brings an answer
             looking = going_on & (self._count < self.eye.glimpses)
@@ -443,13 +443,14 @@ class GlimpseBatch:
             observation["context"] = self._context.clone()
         return observation
 
-    def _keep(self, answer: Float[Tensor, "B n"]) -> None:
+    def _keep(self, answer: Float[Tensor, "B n"], going_on: Bool[Tensor, "B"]) -> None:
         """Write down the answers about the glimpses seen last, for all glimpses that are left.
 
         So the answer of who stops stays his answer.
         """
         last = (self._count - 1)[:, None, None]
         left = torch.arange(self.eye.glimpses, device=self.device)[None, :, None] >= last
+        left &= going_on[:, None, None]
         self._answers = torch.where(left, answer.float()[:, None], self._answers)
 
     def _judge(self, count: Int64[Tensor, "B"]) -> Float32[Tensor, "B"]:

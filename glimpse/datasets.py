@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset, Subset
 from .checks import check_name
 from .image_set import SPLITS, ImageSet
 from .mixed_set import Indices, MixedSet, image_set_of
-from .pictures import Size, collect, to_class, to_target
+from .pictures import Size, check_size, collect, to_class, to_one_mode, to_target
 from .tasks import Search, Task
 
 
@@ -62,7 +62,7 @@ def load_dataset(
         if isinstance(part, IterableDataset) or not isinstance(part, MapStyle):
             raise ValueError(
                 f"a data set must have a length and numbered items, got {type(part).__name__}"
-                f"{_of(split)}: pass list(dataset) if it fits into memory"
+                f"{_of(split)}: give one, or list(dataset) of one without numbers"
             )
     images, targets, divided = read_parts(
         {split: (_items(part), len(part)) for split, part in parts.items()},
@@ -97,8 +97,10 @@ def read_parts(
     Raises:
         ValueError: A split has another name, a part is empty, or an item is no such pair.
     """
+    check_size(size)
     images: list[Tensor] = []
     targets: list[Any] = []
+    grey: list[int] = []
     splits = {split: torch.zeros(0, dtype=torch.int64) for split in SPLITS}
     if not parts:
         raise ValueError("a data set must hold images, got none: give one at least")
@@ -107,12 +109,14 @@ def read_parts(
             check_name("split", split, SPLITS)
         if count == 0:
             raise ValueError(f"a data set must hold images, got none{_of(split)}: give some")
-        some, answers = collect(
+        some, answers, greys = collect(
             pairs, count, "reading images", size=size, of=_of(split), to_answer=to_answer
         )
         splits[split] = torch.arange(len(images), len(images) + len(some))
+        grey += [len(images) + number for number in greys]
         images += some
         targets += answers
+    to_one_mode(images, grey)
     if "train" in parts and "validation" not in parts:
         order = np.random.default_rng(0).permutation(len(splits["train"]))
         drawn, rest = np.split(splits["train"].numpy()[order], [len(order) // 10])

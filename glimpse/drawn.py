@@ -8,7 +8,7 @@ import numpy as np
 from .checks import check_count
 from .image_set import ImageSet
 from .mixed_set import Indices, MixedSet, image_set_of
-from .pictures import collect, to_class, to_target
+from .pictures import collect, to_class, to_one_mode, to_target
 from .randomness import derive_seed
 from .tasks import Search, Task
 
@@ -54,5 +54,6 @@ def draw_images(
     check_count(1, count=count)
     pairs = (draw(np.random.default_rng(derive_seed(seed, number))) for number in range(count))
     to_answer = to_class if task is None else to_target
-    images, targets = collect(pairs, count, "drawing images", to_answer=to_answer)
+    images, targets, grey = collect(pairs, count, "drawing images", to_answer=to_answer)
+    to_one_mode(images, grey)
     return image_set_of(images, targets, task=task, classes=classes, splits=splits)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .image_set import SPLITS, ImageSet
 from .mixed_set import MixedSet, image_set_of
-from .pictures import from_picture, is_grey
+from .pictures import check_size, from_picture, is_grey
 from .progress import tracked
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -32,6 +32,7 @@ def load_folder(root: str | Path, *, size: tuple[int, int] | None = None) -> Ima
         ValueError: There is no such folder or no image in it, or a file is not readable; it is
             named.
     """
+    check_size(size)
     root = Path(root)
     divided = (root / "train").is_dir()
     parts = {split: _files(root / split) for split in SPLITS} if divided else {"": _files(root)}

@@ -232,6 +232,8 @@ def targets_of(
             raise ValueError(
                 f"`targets` must be numbers, the same many for each image, got {error}: mend them"
             ) from error
+        if isinstance(task, Search):
+            return tensor.double(), task
         return tensor if tensor.is_floating_point() else tensor.long(), task
     numbers = whole_numbers("targets", targets)
     if classes is None:

@@ -155,10 +155,10 @@ class MixedSet:
 
         A pixel is the mean of all pixels of the image that it touches, as in
         `torch.nn.functional.adaptive_avg_pool2d`. All images of the set are averaged at once and
-        kept, if that takes no more than 256 MiB: then nothing here waits for the device.
+        kept; on a CPU only if that takes no more than 256 MiB. So nothing waits for a GPU.
         """
-        size = height, width
-        if 4 * self.count * self.shape[0] * height * width > _KEPT:
+        size, on_cpu = (height, width), self.device.type == "cpu"
+        if on_cpu and 4 * self.count * self.shape[0] * height * width > _KEPT:
             return self._average(index.tolist(), size)
         if size not in self._averaged:
             everything = tracked(range(self.count), "averaging images", self.count)

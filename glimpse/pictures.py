@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from .checks import to_tensor
+from .checks import check_count, to_tensor
 from .progress import tracked
 
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B")
@@ -85,9 +85,11 @@ def to_image(given: Any, name: str, size: Size | None = None) -> Shaped[Tensor, 
     check_image(image, name)
     if size is None or image.shape[1:] == size:
         return image
-    pixels = image[None] if image.is_floating_point() else image[None].float()
+    pixels = image[None] if image.dtype == torch.float64 else image[None].float()
     pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)[0]
-    return pixels.clamp_(0, 1) if image.is_floating_point() else pixels.round().to(torch.uint8)
+    if image.is_floating_point():
+        return pixels.clamp_(0, 1).to(image.dtype)
+    return pixels.round().to(torch.uint8)
 
 
 def to_class(given: Any, name: str) -> int:
@@ -197,10 +199,10 @@ def collect(
     size: Size | None = None,
     of: str = "",
     to_answer: Callable[[Any, str], Any] = to_class,
-) -> tuple[list[Shaped[Tensor, "C _h _w"]], list[Any]]:
-    """Return the images and the targets of pairs `(image, target)`.
+) -> tuple[list[Shaped[Tensor, "_c _h _w"]], list[Any], list[int]]:
+    """Return the images and the targets of pairs `(image, target)`, and which may become RGB.
 
-    Where some pictures of Pillow are coloured, those that are grey become RGB.
+    The last are the numbers of the grey pictures of Pillow, for `to_one_mode`.
 
     Args:
         pairs: One after another.
@@ -215,7 +217,7 @@ def collect(
     """
     images: list[Tensor] = []
     targets: list[Any] = []
-    grey = set()
+    grey: list[int] = []
     for number, pair in enumerate(tracked(pairs, doing, total)):
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             got = f"{type(pair).__name__} of {len(pair)}" if isinstance(pair, tuple | list) else ""
@@ -231,8 +233,25 @@ def collect(
                 f"{np.shape(targets[-1])}: give every image as many numbers"
             )
         if isinstance(pair[0], Image.Image) and len(images[-1]) == 1:
-            grey.add(number)
+            grey.append(number)
+    return images, targets, grey
+
+
+def to_one_mode(images: list[Tensor], grey: Iterable[int]) -> None:
+    """Make the pictures of these numbers RGB, in place, where any image is."""
     if any(len(image) == 3 for image in images):
         for number in grey:
             images[number] = images[number].expand(3, -1, -1)
-    return images, targets
+
+
+def check_size(size: Size | None) -> None:
+    """Refuse what is no height and width to resize to.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if size is None:
+        return
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise ValueError(f"`size` must be (height, width), got {size!r}: give both, in pixels")
+    check_count(1, height=size[0], width=size[1])

@@ -41,7 +41,16 @@ class _Companions(NamedTuple):
 
     @classmethod
     def of(cls, images: ImageSource) -> "_Companions":
-        """Return those of a set."""
+        """Return those of a set.
+
+        Raises:
+            ValueError: An image is in two splits.
+        """
+        every = torch.cat([*images.splits.values()])
+        if len(torch.unique(every)) < len(every):
+            raise ValueError(
+                "splits of a scene's images must not share any, got an image in two: divide them"
+            )
         number = torch.arange(images.count, device=images.device)
         pool, first, size = [number], number.clone(), torch.ones_like(number)
         for part in images.splits.values():
@@ -74,11 +83,11 @@ class SearchScene(Scene):
 
     def target(self, index: Int64[Tensor, "B"], keys: Int64[Tensor, "B"]) -> Float64[Tensor, "B 2"]:
         """Return the centres of the images, `(x, y)` in [-1, 1] of the canvas."""
-        left, top = self._laid.places(keys).unbind(1)
+        left, top = self._laid.places(keys).double().unbind(1)
         _, height, width = self.base.shape
         x = (2 * left + width) / self.canvas.width - 1
         y = (2 * top + height) / self.canvas.height - 1
-        return torch.stack([x, y], dim=1).double()
+        return torch.stack([x, y], dim=1)
 
     @cached_property
     def _laid(self) -> OnCanvas:

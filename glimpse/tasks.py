@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Float64, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
+from .checks import check_count
 from .windows import Windows
 
 
@@ -139,6 +140,10 @@ class Sequence:
     classes: tuple[str, ...]
     length: int = 2
 
+    def __post_init__(self) -> None:
+        """Refuse a sequence of nothing."""
+        check_count(1, length=self.length)
+
     @property
     def scores(self) -> int:
         """One score a class."""
@@ -239,6 +244,7 @@ class Search:
         self, windows: Windows, centre: Float64[Tensor, "B 2"], place: Float64[Tensor, "B 2"]
     ) -> Bool[Tensor, "B"]:
         """Return whether the finest window around each centre covers the place, all in pixels."""
+        place = (place * 2**20).round() / 2**20  # of a whole pixel (x + 1) / 2 * W is a hair off
         corner = windows.corners(centre)[:, 0].t()
         return ((corner <= place) & (place < corner + windows.widths[0])).all(dim=1)
 
@@ -263,8 +269,9 @@ _BY_NAME = {"classification": Classification, "sequence": Sequence}
 def describe_task(task: Task) -> dict[str, Any]:
     """Return what it takes to make a task again: of one of your own, its name alone."""
     if isinstance(task, Classification | Sequence):
-        name = next(name for name, kind in _BY_NAME.items() if isinstance(task, kind))
-        return {"name": name, **asdict(task)}
+        for name, kind in _BY_NAME.items():
+            if type(task) is kind:
+                return {"name": name, **asdict(task)}
     return {"name": type(task).__name__}
 
 

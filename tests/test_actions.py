@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from expect import generator
-from lookers import SIZES, TASK, make_batch, make_eye, pixels
+from lookers import SIZES, TASK, make_agent, make_batch, make_eye, pixels
 from torch import Tensor
 
 from glimpse import Eye, GlimpseBatch, GlimpseSensor, ImageSet
@@ -231,3 +231,24 @@ def test_who_stops_over_the_place_of_a_search_has_not_looked_there() -> None:
     _, reward, over, _, _ = batch.step(torch.tensor([[0.0, 0.0, 1.0]]))
     assert reward.tolist() == [0]
     assert over.tolist() == [True]
+
+
+def test_an_agent_that_stops_is_not_said_to_have_looked_on() -> None:
+    batch = make_batch(make_eye(stop=True))
+    agent = make_agent(eye=batch.eye)
+    with torch.no_grad():
+        agent.model.locator.mean.bias[-1] = 50  # always at once
+    survey = agent.survey(batch, "test")
+    assert survey.glimpses == 1
+    assert {halt.glimpses for halt in survey.halting} == {1}
+
+
+def test_rows_that_are_over_keep_their_answers() -> None:
+    batch = make_batch(make_eye(stop=True, context=None), rows=2, predict="dict")
+    batch.reset(seed=0)
+    first, later = (torch.randn(2, 3, generator=generator(k)).log_softmax(1) for k in (1, 2))
+    stop = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
+    before = batch.step(stop, first)[4]["loss"]
+    after = batch.step(stop, later)[4]["loss"]
+    assert after[0] == before[0]
+    assert after[1] != before[1]

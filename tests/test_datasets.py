@@ -127,9 +127,15 @@ class Stream(IterableDataset[Any]):
 @pytest.mark.parametrize(
     ("dataset", "message"),
     [
-        (Stream(), "a data set must have a length and numbered items, got Stream: pass list("),
+        (
+            Stream(),
+            "a data set must have a length and numbered items, got Stream: give one, or list(",
+        ),
         (iter([(GREY, 0)]), "a data set must have a length and numbered items, got list_iterator"),
-        ({"train": 5}, "a data set must have a length and numbered items, got int of train: pass"),
+        (
+            {"train": 5},
+            "a data set must have a length and numbered items, got int of train: give one",
+        ),
     ],
 )
 def test_what_is_not_read_by_number_is_refused(dataset: Any, message: str) -> None:
@@ -184,3 +190,30 @@ def test_what_is_not_read_by_number_is_refused(dataset: Any, message: str) -> No
 def test_what_does_not_fit_is_refused(dataset: Any, options: Any, message: str) -> None:
     with refused(message):
         load_dataset(dataset, **options)
+
+
+def test_grey_pictures_become_rgb_whatever_split_the_coloured_are_in() -> None:
+    grey, coloured = Image.new("L", (5, 4), 7), Image.new("RGB", (5, 4), (1, 2, 3))
+    found = load_dataset({"train": [(grey, 0), (coloured, 1)] * 5, "test": [(grey, 0)]})
+    assert found.shape == (3, 4, 5)
+    last = torch.tensor([10])
+    assert torch.equal(found.draw(last, last), torch.full((1, 3, 4, 5), 7, dtype=torch.uint8))
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("size", [28, (5,), "large"])
+def test_a_size_that_is_none_is_refused(size: Any) -> None:
+    with refused("`size` must be (height, width)"):
+        load_dataset([(Image.new("L", (5, 4)), 0)], size=size)
+
+
+@pytest.mark.parametrize("size", [(0, 5), (5, -1)])
+def test_a_size_without_pixels_is_refused(size: tuple[int, int]) -> None:
+    with refused("must be a whole number from 1"):
+        load_dataset([(Image.new("L", (5, 4)), 0)], size=size)
+
+
+def test_small_floats_are_resized_too() -> None:
+    image = np.full((6, 6), 0.5, dtype=np.float16)
+    found = load_dataset([(image, 0)] * 10, size=(3, 3))
+    assert found.shape == (1, 3, 3)

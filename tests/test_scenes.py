@@ -10,8 +10,9 @@ from gymnasium.utils.env_checker import check_env
 from torch import Tensor
 
 import glimpse.envs
-from glimpse import ImageSet
+from glimpse import Eye, GlimpseBatch, GlimpseSensor, ImageSet
 from glimpse.canvas import Canvas
+from glimpse.digits import load_digits
 from glimpse.image_set import ImageSource
 from glimpse.scenes import SCENES, CountingScene, Scene, SearchScene, SequenceScene
 from glimpse.tasks import Classification, Search, Sequence
@@ -146,3 +147,27 @@ def test_gymnasium_finds_nothing_amiss(name: str) -> None:
     assert env.unwrapped.spec is not None
     assert env.unwrapped.spec.id in glimpse.envs.ENVIRONMENTS
     check_env(env.unwrapped)
+
+
+@pytest.mark.parametrize("side", [40, 60, 100])
+def test_a_search_pays_where_the_window_covers_the_centre_to_the_pixel(side: int) -> None:
+    """The window of 8 begins at the centre's own pixel: found; it ends just before it: not."""
+    images = SearchScene(load_digits(), Canvas(side, side))
+    eye = Eye(sensor=GlimpseSensor(8), first="centre")
+    for off, paid in ((4.0, 1.0), (-4.0, 0.0)):
+        batch = GlimpseBatch(images, eye, 256)
+        _, info = batch.reset(seed=0)
+        centre = (info["target"] + 1) / 2 * side
+        reward = batch.step(((centre + off) / side * 2 - 1).float())[1]
+        inside = ((centre + off) <= side).all(dim=1) & ((centre + off) >= 0).all(dim=1)
+        assert reward[inside].tolist() == [paid] * int(inside.sum())
+
+
+def test_an_image_in_two_splits_has_no_companions() -> None:
+    digits = load_digits()
+    splits = {"train": torch.arange(20), "test": torch.arange(10, 20)}
+    images = CountingScene(
+        ImageSet(digits.images, digits.targets, digits.task, splits), Canvas(100, 100)
+    )
+    with refused("splits of a scene's images must not share any"):
+        images.draw(torch.arange(3), torch.arange(3))

@@ -7,8 +7,13 @@ import torch
 from expect import generator, refused
 from torch import Tensor
 
+from glimpse import Eye, GlimpseBatch, GlimpseSensor
+from glimpse.agents import Agent, ReinforceConfig, reinforce
+from glimpse.canvas import Canvas
+from glimpse.digits import load_digits
 from glimpse.rewards import gain
-from glimpse.tasks import Sequence, Task, describe_task, task_of
+from glimpse.scenes import SequenceScene
+from glimpse.tasks import Classification, Sequence, Task, describe_task, task_of
 
 CLASSES = ("cat", "dog", "owl", "yak")
 # Glimpses T and classes S: a multiple or not.
@@ -118,3 +123,26 @@ def test_fewer_glimpses_than_classes_are_refused() -> None:
     task, answers, target = _some(3, 3)
     with refused("`glimpses` must be at least 3, one for each answer, got 2: choose more"):
         task.loss(answers[:, :2], target)
+
+
+def test_a_sequence_of_nothing_is_refused() -> None:
+    with refused("`length` must be a whole number from 1, got 0"):
+        Sequence(("a", "b"), 0)
+
+
+def test_a_curriculum_is_refused() -> None:
+    batch = GlimpseBatch(
+        SequenceScene(load_digits(), Canvas(40, 90)), Eye(sensor=GlimpseSensor(8)), 4
+    )
+    config = ReinforceConfig(batch=4, hidden=4, features=4, curriculum=4)
+    with refused("`curriculum` must be 0 for a sequence, got 4"):
+        reinforce(config, batch, Agent.for_batch(config, batch).model)
+
+
+def test_a_task_of_ones_own_is_not_described_as_what_it_is_made_from() -> None:
+    class Own(Classification):
+        pass
+
+    assert describe_task(Own(("a", "b"))) == {"name": "Own"}
+    for task in (Classification(("a", "b")), Sequence(("a", "b"), 3)):
+        assert task_of(describe_task(task)) == task
