@@ -38,9 +38,9 @@ def test_videos_are_recorded(tmp_path: Path) -> None:
     from gymnasium.wrappers.vector import RecordVideo
 
     vector = gymnasium.make_vec("glimpse/Digits-v0", num_envs=4, render_mode="rgb_array")
-    env = RecordVideo(vector, str(tmp_path), episode_trigger=lambda number: number == 0)
+    env = RecordVideo(vector, str(tmp_path / "new"), episode_trigger=lambda number: number == 0)
     env.reset(seed=0)
     for _ in range(8):
         env.step(env.action_space.sample())
     env.close()
-    assert list(tmp_path.glob("*.mp4"))
+    assert list(tmp_path.glob("new/*.mp4"))
