@@ -14,6 +14,7 @@ from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_count, check_shape, to_tensor
 from glimpse.diagnosis import Diagnosis, describe, diagnose
 from glimpse.drawing import Look
+from glimpse.episodes import EpisodeBatch
 from glimpse.evaluation import ErrorRate, error_rates
 from glimpse.eye import Eye
 from glimpse.halting import Halt, halt
@@ -145,7 +146,7 @@ class Agent:
 
     @classmethod
     def for_batch(
-        cls, config: TrainingConfig, batch: GlimpseBatch, glimpse_network: nn.Module | None = None
+        cls, config: TrainingConfig, batch: EpisodeBatch, glimpse_network: nn.Module | None = None
     ) -> "Agent":
         """Make an agent for the images of an environment."""
         return cls.create(
@@ -237,7 +238,7 @@ class Agent:
         rollout = next(self._sweep(batch, "test", seed=seed))
         return self._look(batch, rollout, 0, right=None)
 
-    def evaluate(self, batch: GlimpseBatch, split: str, *, seed: int = 0) -> Evaluation:
+    def evaluate(self, batch: EpisodeBatch, split: str, *, seed: int = 0) -> Evaluation:
         """Return the errors on every image of a split.
 
         Args:
@@ -250,7 +251,7 @@ class Agent:
         return Evaluation(mean.errors, sampled.errors, mean.glimpses, mean.halting, mean.diagnosis)
 
     def survey(
-        self, batch: GlimpseBatch, split: str, *, seed: int = 0, sampled: bool = False
+        self, batch: EpisodeBatch, split: str, *, seed: int = 0, sampled: bool = False
     ) -> Survey:
         """Return the error after each glimpse and where these lay, of one way of choosing them.
 
@@ -283,7 +284,7 @@ class Agent:
         halting = () if isinstance(self.task, Sequence) else halt(certain, correct)
         return Survey(error_rates(correct), float(count.double().mean()), halting, diagnosis)
 
-    def averaged(self, batch: GlimpseBatch, split: str, *, seed: int = 0) -> tuple[ErrorRate, ...]:
+    def averaged(self, batch: EpisodeBatch, split: str, *, seed: int = 0) -> tuple[ErrorRate, ...]:
         """Return the error after each glimpse of the mean answer of all copies of an image.
 
         Each of the copies looks elsewhere, its locations drawn as in training (and the first one
@@ -301,7 +302,7 @@ class Agent:
             right.append(self.task.correct(mean, rollout.target[:: batch.copies]))
         return error_rates(torch.cat(right))
 
-    def looks(self, batch: GlimpseBatch, split: str, count: int, *, seed: int = 0) -> list[Look]:
+    def looks(self, batch: EpisodeBatch, split: str, count: int, *, seed: int = 0) -> list[Look]:
         """Return how it looks at the first images of a split: `count`, at most a batch."""
         observation, _ = next(batch.sweep(split, seed=seed))
         noise = self._noise(batch, seed)
@@ -329,7 +330,7 @@ class Agent:
         return batch
 
     def _look(
-        self, batch: GlimpseBatch, rollout: Rollout, row: int, right: list[bool] | None
+        self, batch: EpisodeBatch, rollout: Rollout, row: int, right: list[bool] | None
     ) -> Look:
         """Return what a row's episode looked like, up to its last glimpse."""
         had = int(rollout.glimpses[row])
@@ -350,20 +351,20 @@ class Agent:
         return rollout.answers.exp() if classes else rollout.answers
 
     def _sweep(
-        self, batch: GlimpseBatch, split: str, *, seed: int, sampled: bool = False
+        self, batch: EpisodeBatch, split: str, *, seed: int, sampled: bool = False
     ) -> Iterator[Rollout]:
         choose = self.config.policy.sample if sampled else self.config.policy.best
         noise = self._noise(batch, seed)
         for observation, _ in batch.sweep(split, seed=seed):
             yield self._play(batch, observation, choose, noise)
 
-    def _noise(self, batch: GlimpseBatch, seed: int) -> torch.Generator:
+    def _noise(self, batch: EpisodeBatch, seed: int) -> torch.Generator:
         return torch.Generator(batch.device).manual_seed(derive_seed(seed, 0, 4))
 
     @torch.no_grad()
     def _play(
         self,
-        batch: GlimpseBatch,
+        batch: EpisodeBatch,
         observation: Mapping[str, Tensor],
         choose: Callable[[Tensor, torch.Generator], Tensor],
         noise: torch.Generator,

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glimpse.batch import GlimpseBatch, Observation
 from glimpse.checks import check_name
+from glimpse.episodes import EpisodeBatch, Observation
 from glimpse.evaluation import ErrorRate, error_rates
 from glimpse.grid import Grid
 from glimpse.networks import RecurrentAttention, State
@@ -79,7 +79,7 @@ class BeliefView(VectorEnv[Array, Array, Array]):
 
     def __init__(
         self,
-        batch: GlimpseBatch,
+        batch: EpisodeBatch,
         model: RecurrentAttention,
         *,
         reward: str = "gain",
@@ -88,7 +88,7 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         begin: Callable[[], Observation] | None = None,
         precision: str = "auto",
     ) -> None:
-        if not isinstance(batch, GlimpseBatch):
+        if not isinstance(batch, EpisodeBatch):
             raise ValueError(
                 f"`batch` must be the engine of an environment, got a {type(batch).__name__}: "
                 "give env.core"
@@ -134,8 +134,8 @@ class BeliefView(VectorEnv[Array, Array, Array]):
         """Begin episodes in all rows; what runs is broken off and not learned from.
 
         Args:
-            seed: As for `GlimpseBatch.reset`.
-            options: `indices`, as for `GlimpseBatch.reset`.
+            seed: As for the batch's `reset`.
+            options: `indices`, as for the batch's `reset`.
 
         Raises:
             ValueError: An option is unknown or of the wrong shape, or rows shall be reset alone.

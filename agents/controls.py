@@ -6,8 +6,8 @@ control does nearly as well as a learned policy, so a result without them says l
 
 from dataclasses import dataclass
 
-from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least
+from glimpse.episodes import EpisodeBatch
 from glimpse.networks import RecurrentAttention
 from glimpse.tasks import answered
 
@@ -62,7 +62,7 @@ class UntrainedConfig(EpisodeConfig):
 
 
 def control(
-    config: EpisodeConfig, batch: GlimpseBatch, model: RecurrentAttention
+    config: EpisodeConfig, batch: EpisodeBatch, model: RecurrentAttention
 ) -> EpisodeLearner:
     """Return a learner that is taught to answer, and not where to look."""
     task = answered(batch.task)

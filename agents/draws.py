@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from glimpse.image_set import ImageSource
+from glimpse.episodes import Pool
 from glimpse.randomness import derive_seed
 
 
@@ -23,7 +23,7 @@ class Draws:
         ValueError: There is no training split.
     """
 
-    def __init__(self, images: ImageSource, count: int, seed: int) -> None:
+    def __init__(self, images: Pool, count: int, seed: int) -> None:
         if len(images.splits.get("train", ())) == 0:
             raise ValueError("the images must have a training split, got none: name one in splits")
         self._pool, self._count, self._seed = images.splits["train"], count, seed

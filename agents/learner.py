@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from glimpse.batch import GlimpseBatch
+from glimpse.episodes import EpisodeBatch
 from glimpse.networks import RecurrentAttention
 from glimpse.precision import autocast
 from glimpse.randomness import derive_seed
@@ -57,7 +57,7 @@ class EpisodeLearner:
     def __init__(
         self,
         config: EpisodeConfig,
-        batch: GlimpseBatch,
+        batch: EpisodeBatch,
         model: RecurrentAttention,
         loss: Callable[[Rollout], Losses],
         *,

@@ -24,8 +24,8 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
 
-from glimpse.batch import GlimpseBatch, Observation
 from glimpse.checks import check_count
+from glimpse.episodes import EpisodeBatch, Observation
 from glimpse.networks import RecurrentAttention
 from glimpse.randomness import derive_seed, own_randomness, seed_globally
 from glimpse.tasks import answered
@@ -73,7 +73,7 @@ class PpoLearner:
     def __init__(
         self,
         config: PpoConfig,
-        batch: GlimpseBatch,
+        batch: EpisodeBatch,
         model: RecurrentAttention,
         policy: str | type[ActorCriticPolicy] = "MlpPolicy",
     ) -> None:

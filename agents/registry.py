@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_name
+from glimpse.episodes import EpisodeBatch
 from glimpse.loop import Learner
 from glimpse.networks import RecurrentAttention
 from glimpse.run_folder import RunFolder
@@ -34,7 +34,7 @@ class Entry:
     """
 
     config: type[TrainingConfig]
-    learner: Callable[[Any, GlimpseBatch, RecurrentAttention], Learner]
+    learner: Callable[[Any, EpisodeBatch, RecurrentAttention], Learner]
     summary: str
 
 

@@ -13,8 +13,8 @@ from typing import Literal
 
 import torch
 
-from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least, check_name
+from glimpse.episodes import EpisodeBatch
 from glimpse.networks import RecurrentAttention
 from glimpse.rewards import REWARDS
 from glimpse.tasks import answered
@@ -55,7 +55,7 @@ class ReinforceConfig(GaussianConfig, EpisodeConfig):
 
 
 def reinforce(
-    config: ReinforceConfig, batch: GlimpseBatch, model: RecurrentAttention
+    config: ReinforceConfig, batch: EpisodeBatch, model: RecurrentAttention
 ) -> EpisodeLearner:
     """Return the learner."""
     std, task = torch.full((), config.std, device=batch.device), answered(batch.task)

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
-from glimpse.batch import GlimpseBatch
+from glimpse.episodes import EpisodeBatch
 from glimpse.networks import RecurrentAttention
 from glimpse.tasks import answered
 
@@ -45,7 +45,7 @@ class Rollout(NamedTuple):
 
 def roll_out(
     model: RecurrentAttention,
-    batch: GlimpseBatch,
+    batch: EpisodeBatch,
     observation: Mapping[str, Tensor],
     choose: Choose,
     *,

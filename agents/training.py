@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import nn
 
-from glimpse.batch import GlimpseBatch
 from glimpse.checks import check_at_least, check_count, check_name
+from glimpse.episodes import EpisodeBatch
 from glimpse.networks import CORES, LocationHead, baseline_head
 from glimpse.precision import PRECISIONS
 from glimpse.rewards import REWARDS
@@ -106,7 +106,7 @@ class TrainingConfig(ABC):
         fall = (step - self.warm_up) / (self.steps - self.warm_up)
         return (1 + cos(pi * min(fall, 1.0))) / 2
 
-    def check_rows(self, batch: GlimpseBatch) -> None:
+    def check_rows(self, batch: EpisodeBatch) -> None:
         """Refuse to learn from a batch of another size.
 
         Raises:

@@ -5,6 +5,7 @@ from typing import Any
 
 from gymnasium.envs.registration import register
 
+from .active import ActiveBatch
 from .config import EnvConfig, build_core
 from .single import GlimpseEnv
 from .vector import GlimpseVectorEnv
@@ -13,6 +14,7 @@ from .wrapper import GlimpseWrapper
 
 __all__ = [
     "ENVIRONMENTS",
+    "ActiveBatch",
     "EnvConfig",
     "GlimpseEnv",
     "GlimpseVectorEnv",

@@ -29,6 +29,7 @@ from .assignment import Assignment, Rows, Seed, row_seeds
 from .batch_checks import check_step, checked_options
 from .checks import check_at_least, check_count, check_name
 from .coordinates import action_scale, checked_to_pixels, lengths_of
+from .episodes import Info, Observation
 from .eye import Eye
 from .image_set import SPLITS, ImageSource
 from .mixed_set import MixedSet
@@ -37,8 +38,6 @@ from .sensor import Prepared
 from .tables import SummedAreaTables
 from .tasks import Search, Sequence, Task, answered
 
-Observation = dict[str, Tensor]
-Info = dict[str, Tensor]
 Step = tuple[Observation, Tensor, Tensor, Tensor, Info]
 # Who judges: the learner, or the environment, with an answer in every action in one of two forms.
 PREDICT = ("external", "flat", "dict")
