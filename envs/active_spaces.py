@@ -103,9 +103,7 @@ def to_glimpse(glimpse: NDArray[Any]) -> Float32[Tensor, "B 1 C s s"]:
 def pictures_of(env: VectorEnv[Any, Any, Any]) -> Pictures | None:
     """Return what is known of an environment; nothing, unless it is one of `ap_gym`'s of images."""
     try:
-        from ap_gym.envs.image_classification import (  # type: ignore[import-untyped]
-            ImageClassificationVectorEnv,
-        )
+        from ap_gym.envs.image_classification import ImageClassificationVectorEnv
     except ImportError:  # then it is none of theirs
         return None
     inner = env.unwrapped
