@@ -102,12 +102,10 @@ def to_glimpse(glimpse: NDArray[Any]) -> Float32[Tensor, "B 1 C s s"]:
 
 def pictures_of(env: VectorEnv[Any, Any, Any]) -> Pictures | None:
     """Return what is known of an environment; nothing, unless it is one of `ap_gym`'s of images."""
-    try:
-        from ap_gym.envs.image_classification import ImageClassificationVectorEnv
-    except ImportError:  # then it is none of theirs
-        return None
     inner = env.unwrapped
-    return _ApGymPictures(inner) if isinstance(inner, ImageClassificationVectorEnv) else None
+    # `ap_gym` need not be there to be asked: only its image environments have such a module.
+    known = getattr(inner, "image_perception_module", None) is not None
+    return _ApGymPictures(inner) if known else None
 
 
 class _ApGymPictures:
