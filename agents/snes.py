@@ -99,8 +99,8 @@ class Snes:
         check_count(0, seed=seed)
         check_at_least(1e-12, std=std)
         check_at_least(0, centre_rate=centre_rate, std_rate=self.std_rate)
-        self.centre: Float64[Tensor, n] = centre.detach().double().clone()
-        self.std: Float64[Tensor, n] = torch.full_like(self.centre, std)
+        self.centre = centre.detach().double().clone()
+        self.std = torch.full_like(self.centre, std)
         self.centre_rate, self.generation, self._seed = centre_rate, 0, seed
 
     def noise(self, individuals: range) -> Float32[Tensor, "p n"]:
