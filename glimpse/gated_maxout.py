@@ -71,12 +71,13 @@ class GatedMaxout:
         first, second, *_ = self.network.convolutions
         maps = first(images.contiguous(memory_format=torch.channels_last))  # (B, M, h, w)
         count, channels = maps.shape[:2]
-        weight, bias, sizes = second.filters.weight, second.filters.bias, second.sizes
+        weight, sizes = second.filters.weight, second.sizes
         apart = weight.transpose(0, 1).flatten(0, 1)[:, None]  # (M p m, 1, k, k)
         each = F.conv2d(maps, apart, padding=sizes.padding, groups=channels)
         size = (each.shape[2], each.shape[3])
         blocks = each.view(count, channels, sizes.pieces, sizes.maps, *size)
         responses = blocks.permute(0, 1, 2, 4, 5, 3)
+        bias = second.filters.get_parameter("bias")
         offset = bias.view(sizes.pieces, 1, 1, sizes.maps).expand(count, 1, -1, *size, -1)
         second_stage = torch.cat([responses, offset], dim=1).flatten(2)
         return Responses(maps.mean(dim=(2, 3)), second_stage, size)
@@ -87,7 +88,7 @@ class GatedMaxout:
         count, population, _ = gains.shape
         _, second, *later = self.network.convolutions
         sizes = second.sizes
-        gain, *others = gains.split(list(self.layers.values()), dim=2)
+        gain, *others = torch.split(gains, list(self.layers.values()), dim=2)
         means = [gain * prepared.means[:, None]]
         linear = torch.bmm(F.pad(gain, (0, 1), value=1.0), prepared.second)  # (B, P, K)
         blocks = linear.view(-1, sizes.pieces, *prepared.size, sizes.maps)

@@ -71,15 +71,13 @@ class GatedModule:
     def look(self, prepared: Float[Tensor, "B C H W"], gains: Float[Tensor, "B P A"]) -> Pass:
         """Make one pass with these gains."""
         count, population, _ = gains.shape
-        rows = gains.flatten(0, 1).split(list(self.layers.values()), dim=1)
+        rows = torch.split(gains.flatten(0, 1), list(self.layers.values()), dim=1)
         images = prepared.repeat_interleave(population, dim=0)
         with self._hooked(dict(zip(self.layers, rows, strict=True))) as means:
             logits = self.network(images)
         seen = torch.cat([means[name] for name in self.layers], dim=1)
         log_probs = logits.float().log_softmax(dim=1)
-        return Pass(
-            seen.float().view(count, population, -1), log_probs.view(count, population, -1)
-        )
+        return Pass(seen.float().view(count, population, -1), log_probs.view(count, population, -1))
 
     def _probe(self, example: Tensor) -> tuple[dict[str, int], int]:
         """Return the layers' numbers of maps and the number of classes; find out what is wrong."""

@@ -1,0 +1,289 @@
+"""The engine of the feedback environment: a frozen network looks at its images again and again.
+
+Convention:
+    `reset` makes pass 0, with all gains 1; each of T steps makes another with the gains (B, A) it
+    is given, of the A maps of the gated layers. What is observed is the mean of every map and the classes'
+    probabilities, after that pass. The answer of the last pass counts; earlier steps pay nothing.
+
+Source: M. Stollenga, J. Masci, F. Gomez, J. Schmidhuber, "Deep networks with internal selective
+attention through feedback connections", NIPS 2014; the constants of the reward as we recall them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from typing import Any
+
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from .assignment import Assignment, Rows, Seed, row_seeds
+from .batch_checks import checked_options
+from .checks import check_at_least, check_count, check_name, check_shape
+from .episodes import Info, Observation
+from .gating import Gated
+from .image_set import SPLITS, ImageSource
+from .tasks import Classification
+
+Step = tuple[Observation, Tensor, Tensor, Tensor, Info]
+
+
+def weighted_log_loss(
+    log_probs: Float[Tensor, "*S n"], target: Int64[Tensor, "*S"], boost: float
+) -> Float[Tensor, "*S"]:
+    """Return minus the paper's loss: lambda log p(y), which counts misclassified images most.
+
+    lambda is 1 where the most probable class is wrong, else `boost`.
+    """
+    right = log_probs.argmax(dim=-1) == target
+    log_prob = log_probs.gather(-1, target[..., None])[..., 0]
+    return torch.where(right, boost * log_prob, log_prob)
+
+
+def correct(
+    log_probs: Float[Tensor, "*S n"], target: Int64[Tensor, "*S"], boost: float
+) -> Float[Tensor, "*S"]:
+    """Return 1 where the most probable class is right, else 0; the boost does not matter."""
+    return (log_probs.argmax(dim=-1) == target).to(log_probs.dtype)
+
+
+# What the answer of the last pass pays.
+PAY: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "log_loss": weighted_log_loss,
+    "correct": correct,
+}
+
+
+class FeedbackBatch:
+    """Episodes of setting the gains of a frozen network, a batch at a time.
+
+    `reset` and `step` have Gymnasium's signatures, with tensors of B rows on the images' device. An
+    observation holds `activation` (B, A), `probability` (B, n) and `step` (B, 1), all float32;
+    `info["target"]` (B,) is the class of the image. Rows whose episode is over stay as they are
+    until they are reset.
+
+    Args:
+        network: With gains.
+        images: What it looks at; their classes are those of the network.
+        rows: How many images B at once, copies included.
+        passes: How many passes T follow the first.
+        reward: `log_loss`, the paper's weighted one, or `correct`, 1 for a right last answer.
+        boost: How much the log-loss of a rightly classified image counts, of a wrongly classified
+            one 1.
+        copies: How many consecutive rows share an image.
+        split: From which split the images are drawn.
+
+    Raises:
+        ValueError: The images are to be answered otherwise, or have other classes; a name is not
+            known, a number too small, the split empty.
+    """
+
+    # Of every row: the class, passes made, whether its episode is over (B,), gains and mean
+    # activations of the last pass (B, A), its log-probabilities (B, n).
+    _target: Tensor
+    _steps: Tensor
+    _over: Tensor
+    _gains: Tensor
+    _activation: Tensor
+    _log_probs: Tensor
+
+    def __init__(
+        self,
+        network: Gated,
+        images: ImageSource,
+        rows: int,
+        *,
+        passes: int = 5,
+        reward: str = "log_loss",
+        boost: float = 0.005,
+        copies: int = 1,
+        split: str = "train",
+    ) -> None:
+        check_count(1, rows=rows, copies=copies, passes=passes)
+        check_at_least(0, boost=boost)
+        check_name("split", split, SPLITS)
+        check_name("reward", reward, PAY)
+        if rows % copies:
+            raise ValueError(
+                f"`rows` must be a multiple of copies={copies}, got {rows}: choose "
+                f"{max(rows // copies, 1) * copies}"
+            )
+        if not isinstance(images.task, Classification) or images.sizes is not None:
+            raise ValueError(
+                "`images` must be a classification of images of one size, got another: give an "
+                "image_size, or choose other images"
+            )
+        if images.task.scores != network.classes:
+            raise ValueError(
+                f"the network must tell the images' {images.task.scores} classes apart, got "
+                f"{network.classes} logits: train it on these images"
+            )
+        if len(images.splits.get(split, ())) == 0:
+            raise ValueError(f"split {split!r} must hold images, got none: choose another split")
+        self.network, self.images, self.rows, self.copies = network, images, rows, copies
+        self.passes, self.boost, self.split, self.task = passes, boost, split, images.task
+        self.maps = sum(network.layers.values())
+        self.device = images.device
+        self._pay = PAY[reward]
+        self._assignment = Assignment(images, copies, split)
+        self._allot(0)
+
+    def pay(
+        self, log_probs: Float[Tensor, "*S n"], target: Int64[Tensor, "*S"]
+    ) -> Float[Tensor, "*S"]:
+        """Return what these last answers pay."""
+        return self._pay(log_probs, target, self.boost)
+
+    def draw(
+        self, seeds: Int64[Tensor, "G"], indices: Int64[Tensor, "G"]
+    ) -> tuple[Float32[Tensor, "G C H W"], Int64[Tensor, "G"]]:
+        """Return the images and classes that `reset` with these seeds and indices would show.
+
+        For learners who look with a whole population; nothing else changes.
+        """
+        assignment = Assignment(self.images, 1, self.split)
+        assignment.allot(len(indices))
+        assignment.begin(slice(None), seeds, indices)
+        return self._pixels(assignment, slice(None)), assignment.target
+
+    def pixels(self, row: int) -> Float32[Tensor, "C H W"]:
+        """Return the image that a row looks at.
+
+        Raises:
+            ValueError: `reset` was not called.
+        """
+        if self._assignment.rows == 0:
+            raise ValueError("`reset` must come first, got no image to show: call reset(seed=0)")
+        return self._pixels(self._assignment, slice(row, row + 1))[0]
+
+    @property
+    def target(self) -> Int64[Tensor, "B"]:
+        """The class of every row's image."""
+        return self._target.clone()
+
+    @property
+    def gains(self) -> Float32[Tensor, "B A"]:
+        """The gains of every row's last pass."""
+        return self._gains.clone()
+
+    @property
+    def log_probs(self) -> Float32[Tensor, "B n"]:
+        """What every row's last pass says of the classes."""
+        return self._log_probs.clone()
+
+    @torch.no_grad()
+    def reset(
+        self, *, seed: Seed = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Begin new episodes: look with all gains 1.
+
+        Args:
+            seed: Row b gets `seed + b`, or its own of a sequence; None: every row goes on to the
+                next episode of its seed.
+            options: `indices` names the images, one for each group of copies; there may be fewer or
+                more than usual. `reset_mask` (B,) says which rows begin anew, by default all.
+
+        Raises:
+            ValueError: An option is not known or of the wrong shape, or there are not as many seeds
+                as rows.
+        """
+        count, begun = self.images.count, self._assignment.rows
+        indices, mask = checked_options(options or {}, begun, self.copies, count, self.device)
+        rows = begun if mask is not None else self.rows
+        rows = rows if indices is None else len(indices) * self.copies
+        seeds = row_seeds(seed, rows, self.device)
+        if mask is None and rows != begun:
+            self._allot(rows)
+        which: Rows = slice(None) if mask is None else mask.nonzero()[:, 0]
+        self._assignment.begin(which, seeds, indices)
+        self._target = self._assignment.target
+        self._steps[which], self._over[which], self._gains[which] = 0, False, 1.0
+        self._look(which)
+        return self._observe(), {"target": self.target}
+
+    @torch.no_grad()
+    def step(self, action: Float[Tensor, "B A"]) -> Step:
+        """Look again, with these gains.
+
+        Args:
+            action: Gains, at least 0.
+
+        Returns:
+            Observation, reward (B,), terminated (B,), truncated (B,; never) and info.
+
+        Raises:
+            ValueError: The gains are of the wrong shape, NaN, infinite or below 0.
+        """
+        rows = self._assignment.rows
+        if rows == 0:
+            raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
+        check_shape("action", action, f"{rows} {self.maps}", mend="give a gain for every map")
+        wrong = ~(action.isfinite() & (action >= 0))
+        if bool(wrong.any()):
+            row = int(wrong.any(dim=1).nonzero()[0])
+            raise ValueError(
+                f"`action` must be gains of at least 0, got {float(action[row][wrong[row]][0])} in "
+                f"row {row}: look for a division by zero or a diverged policy"
+            )
+        going_on = ~self._over
+        which = going_on.nonzero()[:, 0]
+        if len(which):
+            self._gains[which] = action.detach().float()[which]
+            self._look(which)
+        self._steps += going_on
+        self._over = self._steps >= self.passes
+        paid = self.pay(self._log_probs, self._target)
+        reward = torch.where(going_on & self._over, paid, 0.0)
+        info = {"target": self.target}
+        return self._observe(), reward, self._over.clone(), torch.zeros_like(self._over), info
+
+    def sweep(
+        self, split: str | None = None, *, seed: int = 0
+    ) -> Iterator[tuple[Observation, Info]]:
+        """Begin episodes with every image of a split once, batch after batch; the last is short.
+
+        Raises:
+            ValueError: There is no such split, or no image in it.
+        """
+        split = split or self.split
+        check_name("split", split, SPLITS)
+        pool = self.images.splits.get(split)
+        if pool is None or len(pool) == 0:
+            raise ValueError(f"split {split!r} must hold images, got none: choose another split")
+        number = torch.arange(self.copies, device=self.device)
+        for part in torch.split(pool, self.rows // self.copies):
+            seeds = seed + part[:, None] + number * self.images.count
+            yield self.reset(seed=seeds.flatten(), options={"indices": part})
+
+    def twin(self) -> "FeedbackBatch":
+        """Return another batch of the same kind, with episodes of its own."""
+        twin = copy(self)
+        twin._assignment = Assignment(self.images, self.copies, self.split)
+        twin._allot(0)
+        return twin
+
+    def _allot(self, rows: int) -> None:
+        self._assignment.allot(rows)
+        self._target = self._assignment.target
+        self._steps = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        self._over = self._steps.bool()
+        self._gains = torch.ones(rows, self.maps, device=self.device)
+        self._activation = torch.zeros_like(self._gains)
+        self._log_probs = self._gains.new_zeros(rows, self.network.classes)
+
+    def _pixels(self, assignment: Assignment, which: Rows) -> Float32[Tensor, "R C H W"]:
+        drawn = self.images.draw(assignment.index[which], assignment.canvas_keys[which])
+        return drawn / 255 if drawn.dtype == torch.uint8 else drawn.float()
+
+    def _look(self, which: Rows) -> None:
+        prepared = self.network.prepare(self._pixels(self._assignment, which))
+        seen = self.network.look(prepared, self._gains[which][:, None])
+        self._activation[which] = seen.activations[:, 0]
+        self._log_probs[which] = seen.log_probs[:, 0]
+
+    def _observe(self) -> Observation:
+        return {
+            "activation": self._activation.clone(),
+            "probability": self._log_probs.exp(),
+            "step": self._steps[:, None].float(),
+        }
