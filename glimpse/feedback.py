@@ -2,8 +2,9 @@
 
 Convention:
     `reset` makes pass 0, with all gains 1; each of T steps makes another with the gains (B, A) it
-    is given, of the A maps of the gated layers. What is observed is the mean of every map and the classes'
-    probabilities, after that pass. The answer of the last pass counts; earlier steps pay nothing.
+    is given, of the A maps of the gated layers. What is observed is the mean of every map and the
+    classes' probabilities, after that pass. The answer of the last pass counts; earlier steps pay
+    nothing.
 
 Source: M. Stollenga, J. Masci, F. Gomez, J. Schmidhuber, "Deep networks with internal selective
 attention through feedback connections", NIPS 2014; the constants of the reward as we recall them.

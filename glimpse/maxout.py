@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checks import check_name
+from .checks import check_count, check_name
 
 
 class Stage(NamedTuple):
@@ -136,8 +136,12 @@ class MaxoutNetwork(nn.Module):
         dropout: Which share of every hidden layer's output is dropped in training.
         input_dropout: Which share of the pixels is.
 
+    Attributes:
+        shape: As given.
+        sizes: Of the network.
+
     Raises:
-        ValueError: The images are too small for the stages.
+        ValueError: There is no stage, a size is too small, or the images are for the stages.
     """
 
     def __init__(
@@ -153,6 +157,8 @@ class MaxoutNetwork(nn.Module):
         if isinstance(sizes, str):
             check_name("sizes", sizes, SIZES)
             sizes = SIZES[sizes]
+        _check_sizes(sizes)
+        self.shape, self.sizes = shape, sizes
         channels, *size = shape
         stages: list[MaxoutStage] = []
         for stage in sizes.stages:
@@ -196,3 +202,13 @@ class MaxoutNetwork(nn.Module):
 def _shrunk(side: int, stage: Stage) -> int:
     convolved = side + 2 * stage.padding - stage.kernel + 1
     return (convolved - stage.pool) // stage.stride + 1 if convolved >= stage.pool else 0
+
+
+def _check_sizes(sizes: Sizes) -> None:
+    """Refuse a network without stages, and layers without maps, filters or windows."""
+    check_count(1, stages=len(sizes.stages))
+    for stage in sizes.stages:
+        check_count(0, padding=stage.padding)
+        check_count(1, **{name: n for name, n in stage._asdict().items() if name != "padding"})
+    if sizes.dense:
+        check_count(1, **sizes.dense._asdict())
