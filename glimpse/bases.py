@@ -191,16 +191,14 @@ def _built(
     """Return the network of a description, with weights that nobody trained."""
     channels, height, width = shape
     check_count(1, channels=channels, height=height, width=width, classes=classes)
-    if not isinstance(sizes, str):
-        stages, dense = sizes
-        sizes = Sizes(tuple(Stage(*stage) for stage in stages), Dense(*dense) if dense else None)
+    own = sizes if isinstance(sizes, str) else _sizes(*sizes)
     return MaxoutNetwork(
-        (channels, height, width),
-        classes,
-        sizes=sizes,
-        dropout=dropout,
-        input_dropout=input_dropout,
+        (channels, height, width), classes, sizes=own, dropout=dropout, input_dropout=input_dropout
     )
+
+
+def _sizes(stages: Sequence[Sequence[int]], dense: Sequence[int] | None) -> Sizes:
+    return Sizes(tuple(Stage(*stage) for stage in stages), Dense(*dense) if dense else None)
 
 
 def _checked_images(images: Mapping[str, Any]) -> dict[str, Any]:
