@@ -6,6 +6,7 @@ from typing import Any
 from gymnasium.envs.registration import register
 
 from .active import ActiveBatch
+from .active_form import active_form
 from .config import EnvConfig, build_core
 from .single import GlimpseEnv
 from .vector import GlimpseVectorEnv
@@ -20,6 +21,7 @@ __all__ = [
     "GlimpseVectorEnv",
     "GlimpseVectorWrapper",
     "GlimpseWrapper",
+    "active_form",
     "build_core",
 ]
 

@@ -80,11 +80,7 @@ class Actions:
         """
         core, answer = self._core, None
         if core.predict == "dict":
-            if not isinstance(actions, Mapping) or set(actions) != {"action", "prediction"}:
-                raise ValueError(
-                    "actions must be a dict of action and prediction, got "
-                    f"{type(actions).__name__}: give where to look, and the logits of an answer"
-                )
+            check_parts(actions)
             answer = self._numbers(actions["prediction"], (rows, core.scores), "prediction")
             actions = actions["action"]
         elif core.predict == "flat" and self._grid is not None:
@@ -131,6 +127,19 @@ class Actions:
         if self._core.predict != "flat":
             return look
         return look + (" and the number of a class" if self._grid else " and one score a class")
+
+
+def check_parts(actions: Any) -> None:
+    """Refuse actions that are no dict of where to look and what to answer.
+
+    Raises:
+        ValueError: They are not.
+    """
+    if not isinstance(actions, Mapping) or set(actions) != {"action", "prediction"}:
+        raise ValueError(
+            "actions must be a dict of action and prediction, got "
+            f"{type(actions).__name__}: give where to look, and the logits of an answer"
+        )
 
 
 def check_indices(core: GlimpseBatch, options: Mapping[str, Any] | None) -> None:

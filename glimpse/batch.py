@@ -136,7 +136,7 @@ class GlimpseBatch:
                 "the location is the answer"
             )
         self.images, self.eye, self.rows, self.copies = images, eye, rows, copies
-        self.split, self.predict, self.cost = split, predict, cost
+        self.split, self.predict, self.reward, self.cost = split, predict, reward, cost
         self.task: Task | Search = images.task
         self.device = images.device
         self._reward = REWARDS[reward]

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import ap_gym  # noqa: F401  registers its environments
 import gymnasium
 import numpy as np
 import pytest
@@ -32,7 +33,6 @@ def seeds(first: int, rows: int = 2) -> torch.Tensor:
 
 
 def circle_square(rows: int) -> VectorEnv[Any, Any, Any]:
-    pytest.importorskip("ap_gym")
     name = "CircleSquare-v0"
     config = replace(gymnasium.spec(name).kwargs["image_perception_config"], prefetch=False)
     return gymnasium.make_vec(

@@ -215,7 +215,7 @@ def test_what_is_imported_is_declared(name: str) -> None:
         "import hypothesis",
         "def test():\n    import hypothesis",
         "def lint():\n    import mypy.api",
-        "def measure():\n    import ap_gym",
+        "def measure():\n    import tifffile",
         "import no_such_package",
         "def f():\n    import no_such_package",
     ],
