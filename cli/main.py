@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jsonargparse import ArgumentParser
 
 from . import evaluate, overview, predict, reproduce, train, watch
+from .job import INTERRUPTED
 
 _COMMANDS = {
     "train": (train, "train an agent, or go on with an interrupted run"),
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, 1)
     except KeyboardInterrupt:
         print("glimpse: interrupted", file=sys.stderr)
-        return train.INTERRUPTED
+        return INTERRUPTED
 
 
 def _parser() -> ArgumentParser:

@@ -37,7 +37,31 @@ ViewOptions = make_dataclass(
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class FolderOptions:
+    """The run.
+
+    Attributes:
+        run: Folder for the results, which must be new; by default one named after what is trained,
+            on what, and the time, in the folder runs.
+        device: auto, cpu or cuda; auto is cuda where there is one.
+        threads: CPU threads to compute with; two are hardly faster than one for networks of this
+            size, and far slower where other programs run.
+        log_every: Steps that each row of metrics.csv covers.
+    """
+
+    run: str | None = None
+    device: str = "auto"
+    threads: int = 1
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        check_count(1, threads=self.threads, log_every=self.log_every)
+        check_word(device=self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(FolderOptions):
     """The run.
 
     Attributes:
@@ -51,17 +75,39 @@ class RunOptions:
     """
 
     env: str = "glimpse/Digits-v0"
-    run: str | None = None
-    device: str = "auto"
-    threads: int = 1
-    log_every: int = 50
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        check_count(1, threads=self.threads, log_every=self.log_every)
-        for name, value in (("env", self.env), ("device", self.device)):
-            if not isinstance(value, str):
-                raise ValueError(f"`{name}` must be a word, got {value!r}: mend config.yaml")
+        super().__post_init__()
+        check_word(env=self.env)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions:
+    """What is looked at, where images are seen whole.
+
+    Attributes:
+        images: A name (`glimpse list` shows them), or the path of a folder of class folders.
+        canvas: One of `glimpse.canvas.CANVASES` on which each image is laid, or none.
+        image_size: Height and width to which a folder's images are resized, in pixels.
+        data_root: The folder with MNIST; by default that of the environment variable GLIMPSE_DATA.
+    """
+
+    images: str | None = None
+    canvas: str | None = None
+    image_size: tuple[int, int] | None = None
+    data_root: str | None = None
+
+
+def check_word(**options: object) -> None:
+    """Refuse options that are no words, as a config file may hold.
+
+    Raises:
+        ValueError: One is none.
+    """
+    for name, value in options.items():
+        if not isinstance(value, str):
+            raise ValueError(f"`{name}` must be a word, got {value!r}: mend config.yaml")
 
 
 def make_core(

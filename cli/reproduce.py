@@ -18,7 +18,6 @@ from glimpse.device import find_device
 from .ram import BUDGETS, CELLS, Cell
 from .ram_job import Job
 from .ram_table import markdown
-from .train import INTERRUPTED
 
 
 def add_options(parser: ArgumentParser) -> None:

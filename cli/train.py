@@ -1,10 +1,8 @@
 """`glimpse train`: train an agent, or go on with an interrupted run."""
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,14 @@ from rich.console import Console
 
 from glimpse.agents import AGENTS, Agent, load, save
 from glimpse.batch import GlimpseBatch
-from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
+from glimpse.checks import check_name
 from glimpse.device import find_device
 from glimpse.drawing import contact_sheet
-from glimpse.loop import Callback, Learner, Progress, Spent, every, train
+from glimpse.loop import Progress
 from glimpse.run_folder import RunFolder, read_yaml
 
+from . import train_base, train_dasnet
+from .job import INTERRUPTED, Job, Trainer, do, agent_of, interrupted, new_place
 from .options import (
     EVALUATION_ROWS,
     RunOptions,
@@ -36,9 +36,6 @@ from .options import (
 )
 from .report import print_evaluation, to_json
 
-# The exit code of a run that Ctrl-C ended, as shells have it.
-INTERRUPTED = 130
-
 
 def add_options(parser: ArgumentParser) -> None:
     """Add what `glimpse train` takes; the parser must belong to its command already."""
@@ -46,15 +43,14 @@ def add_options(parser: ArgumentParser) -> None:
         "--resume", metavar="RUN", type=str, help="go on with the run in this folder"
     )
     agents = parser.add_subcommands(required=False, dest="agent")
-    for name, entry in AGENTS.items():
-        options = ArgumentParser(description=f"{name}: {entry.summary}.", exit_on_error=False)
+    for name, trainer in TRAINERS.items():
+        options = ArgumentParser(description=f"{name}: {trainer.summary}.", exit_on_error=False)
         options.add_argument(
             "--config", action=ActionConfigFile, help="take options from a run's config.yaml"
         )
-        options.add_class_arguments(RunOptions)
-        options.add_class_arguments(entry.config)
-        options.add_class_arguments(ViewOptions)
-        agents.add_subcommand(name, options, help=entry.summary)
+        for group in trainer.options:
+            options.add_class_arguments(group)
+        agents.add_subcommand(name, options, help=trainer.summary)
 
 
 def check_config_files(words: Sequence[str]) -> None:
@@ -63,17 +59,13 @@ def check_config_files(words: Sequence[str]) -> None:
     Raises:
         ValueError: A file is no YAML, or has an option that the agent does not.
     """
-    agent = next((word for word in words if word in AGENTS), None)
+    agent = next((word for word in words if word in TRAINERS), None)
     for word, following in pairwise([*words, ""]):
         name, _, value = word.partition("=")
         if name != "--config" or agent is None:
             continue
         path = Path(value or following)
-        known = {
-            field.name
-            for options in (RunOptions, AGENTS[agent].config, ViewOptions)
-            for field in fields(options)
-        }
+        known = {field.name for group in TRAINERS[agent].options for field in fields(group)}
         unknown = [str(key) for key in read_yaml(path) if key not in known]
         if unknown:
             raise ValueError(
@@ -89,11 +81,19 @@ def run(options: Namespace) -> int:
             raise ValueError("`--resume` must stand alone, got an agent too: leave one out")
         return _resume(options.resume)
     if options.agent is None:
-        raise ValueError(f"an agent must be named, got none: add one of {', '.join(AGENTS)}")
-    return _begin(options.agent, options[options.agent].as_dict())
+        raise ValueError(f"an agent must be named, got none: add one of {', '.join(TRAINERS)}")
+    trainer = TRAINERS[options.agent]
+    return trainer.begin(options[options.agent].as_dict())
 
 
-def _begin(name: str, options: Mapping[str, Any]) -> int:
+def _resume(path: str) -> int:
+    folder = RunFolder.open(path)
+    name = agent_of(folder)
+    check_name("agent", name, TRAINERS)
+    return TRAINERS[name].resume(folder)
+
+
+def _begin_agent(name: str, options: Mapping[str, Any]) -> int:
     run_options = RunOptions(**given(options, RunOptions))
     kind = AGENTS[name].config
     config = kind(**{field.name: options[field.name] for field in fields(kind)})  # None counts
@@ -102,23 +102,20 @@ def _begin(name: str, options: Mapping[str, Any]) -> int:
     device = find_device(run_options.device)
     cores = _cores(run_options.env, view, config, device)
     agent = Agent.for_batch(config, cores[0])
-    time = datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
-    place = run_options.run or f"runs/{name}-{run_options.env.split('/')[-1]}-{time}"
-    folder = RunFolder.create(place)
+    folder = RunFolder.create(run_options.run or new_place(name, run_options.env))
     kept = {key: value for key, value in asdict(run_options).items() if key != "run"}
     folder.write_config({**kept, **_plain(resolved(run_options.env, view)), **asdict(config)})
     save(agent, folder)
     return _train(name, agent, cores, folder, run_options)
 
 
-def _resume(path: str) -> int:
-    folder = RunFolder.open(path)
+def _resume_agent(folder: RunFolder) -> int:
     stored = folder.read_config()
     run_options = RunOptions(**given(stored, RunOptions))
     torch.set_num_threads(run_options.threads)
     device = find_device(run_options.device)
-    agent = load(path, device=device)
-    name = str(folder.read_json("agent.json")["agent"])
+    agent = load(folder.path, device=device)
+    name = agent_of(folder)
     cores = _cores(run_options.env, given(stored, ViewOptions), agent.config, device)
     check_fit(agent, cores[0], folder)
     return _train(name, agent, cores, folder, run_options, checkpoint=folder.read_checkpoint())
@@ -147,10 +144,7 @@ def _train(
     _, judge = cores
     progress = train_run(name, agent, cores, folder, options.log_every, checkpoint=checkpoint)
     if progress.step < progress.steps:
-        steps = progress.steps
-        print(f"interrupted after {progress.step} of {steps} steps; go on with:", file=sys.stderr)
-        print(f"  glimpse train --resume {shlex.quote(str(folder.path))}")
-        return INTERRUPTED
+        return interrupted(progress, folder)
     split = "test" if len(judge.images.splits.get("test", ())) else "train"
     with Console(stderr=True).status("evaluating"):
         evaluation = agent.evaluate(judge, split)
@@ -180,15 +174,6 @@ def train_run(
         checkpoint: Where to go on; None: from the start.
     """
     core, judge = cores
-    learner: Learner = AGENTS[name].learner(agent.config, core, agent.model)
-    start, steps, spent = 0, agent.config.steps, Spent()
-    if checkpoint is not None:
-        start, spent = _restore(learner, checkpoint, folder)
-    keep_state = Checkpoint(folder)
-
-    def keep(progress: Progress) -> None:
-        save(agent, folder)
-        keep_state(progress)
 
     def validate() -> dict[str, float]:
         survey = agent.survey(judge, "validation")
@@ -196,39 +181,15 @@ def train_run(
         metrics = survey.diagnosis.metrics()
         return {"validation error %": survey.errors[-1].percent, **stopped, **metrics}
 
-    with (
-        ProgressBar() as bar,
-        Log(folder, log_every, start=start) as log,
-        StopOnInterrupt() as stop,
-    ):
-
-        def draw(progress: Progress) -> None:
-            looks = agent.looks(judge, "validation", 4)
-            log.picture("fixations", contact_sheet(looks), progress.step)
-
-        often = max(steps // 20, 20)
-        callbacks: list[Callback] = [every(often, keep), bar, stop, log]
-        if len(judge.images.splits.get("validation", ())):
-            watch = Validate(validate, log.note, bar.note)
-            callbacks = [every(often, watch), every(5 * often, draw), *callbacks]
-        progress = train(learner, steps, callbacks, start=start, spent=spent)
-    if progress.step < steps:
-        keep(progress)
-    return progress
-
-
-def _restore(
-    learner: Learner, checkpoint: Mapping[str, Any], folder: RunFolder
-) -> tuple[int, Spent]:
-    """Bring a learner to where a checkpoint left it; return its step and the time it took."""
-    step, state, spent = (checkpoint.get(key) for key in ("step", "learner", "spent"))
-    if not (isinstance(step, int) and isinstance(state, dict) and isinstance(spent, list)):
-        raise ValueError(
-            f"{folder.path / 'checkpoint.pt'} must hold a step, a learner and the time spent, got "
-            f"{', '.join(map(str, checkpoint)) or 'nothing'}: restore it or train anew"
-        )
-    learner.load_state_dict(state)
-    return step, Spent(*spent)
+    validated = len(judge.images.splits.get("validation", ())) > 0
+    job = Job(
+        learner=AGENTS[name].learner(agent.config, core, agent.model),
+        steps=agent.config.steps,
+        save=lambda: save(agent, folder),
+        validate=validate if validated else None,
+        picture=lambda: contact_sheet(agent.looks(judge, "validation", 4)),
+    )
+    return do(job, folder, log_every, checkpoint=checkpoint)
 
 
 def _plain(view: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,3 +197,17 @@ def _plain(view: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: list(value) if isinstance(value, tuple) else value for name, value in view.items()
     }
+
+
+def _agent_trainer(name: str) -> Trainer:
+    entry = AGENTS[name]
+    options = (RunOptions, entry.config, ViewOptions)
+    return Trainer(entry.summary, options, partial(_begin_agent, name), _resume_agent)
+
+
+# What `glimpse train` can be told to train.
+TRAINERS: Mapping[str, Trainer] = {
+    **{name: _agent_trainer(name) for name in AGENTS},
+    "base": train_base.TRAINER,
+    "dasnet": train_dasnet.TRAINER,
+}

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .checks import check_count
 from .loop import Progress
+from .processes import ALONE, Processes
 from .run_folder import RunFolder
 
 
@@ -162,26 +163,35 @@ class Checkpoint:
 
 
 class StopOnInterrupt:
-    """End the run after the step in which Ctrl-C is pressed; a second Ctrl-C ends it at once."""
+    """End the run after the step in which Ctrl-C is pressed; a second Ctrl-C ends it at once.
 
-    def __init__(self) -> None:
-        self._pressed = False
-        self._before: Any = signal.SIG_DFL
+    Of several processes all end after the same step, in which any of them was told to; there
+    SIGTERM counts too, with which `torchrun` ends those that are left when one is lost.
+
+    Args:
+        processes: Who takes every step together.
+    """
+
+    def __init__(self, processes: Processes = ALONE) -> None:
+        self._pressed, self._processes = False, processes
+        self._signals = [signal.SIGINT] + [signal.SIGTERM] * (processes.count > 1)
+        self._before: list[Any] = []
 
     def __enter__(self) -> "StopOnInterrupt":
         """Listen for Ctrl-C."""
-        self._before = signal.signal(signal.SIGINT, self._press)
+        self._before = [signal.signal(number, self._press) for number in self._signals]
         return self
 
     def __exit__(self, *error: object) -> None:
         """Give Ctrl-C back."""
-        signal.signal(signal.SIGINT, self._before)
+        for number, before in zip(self._signals, self._before, strict=True):
+            signal.signal(number, before)
 
     def __call__(self, progress: Progress) -> bool:
         """Say whether the run shall end."""
-        return self._pressed
+        return bool(self._processes.add(torch.tensor(float(self._pressed))) > 0)
 
     def _press(self, number: int, frame: FrameType | None) -> None:
-        if self._pressed:
+        if self._pressed and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._pressed = True

@@ -1,0 +1,105 @@
+"""`glimpse train base`: a maxout network that classifies whole images, for dasNet to look through."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from glimpse.agents import BaseConfig, BaseLearner, error_of
+from glimpse.bases import save_base
+from glimpse.catalogue import find_images
+from glimpse.device import find_device
+from glimpse.image_set import ImageSource
+from glimpse.run_folder import RunFolder
+
+from .job import Job, Trainer, do, interrupted, new_place
+from .options import FolderOptions, ImageOptions, given
+
+
+def begin(options: Mapping[str, Any]) -> int:
+    """Train; return the exit code."""
+    run_options = FolderOptions(**given(options, FolderOptions))
+    config = BaseConfig(**{field.name: options[field.name] for field in fields(BaseConfig)})
+    shown = ImageOptions(**given(options, ImageOptions))
+    folder = RunFolder.create(run_options.run or new_place("base", shown.images or "digits"))
+    kept = {key: value for key, value in asdict(run_options).items() if key != "run"}
+    folder.write_config({**kept, **as_yaml(shown), **asdict(config)})
+    return train_base(folder, config, run_options, shown)
+
+
+def resume(folder: RunFolder) -> int:
+    """Go on with a run; return the exit code."""
+    stored = folder.read_config()
+    config = BaseConfig(**{field.name: stored[field.name] for field in fields(BaseConfig)})
+    run_options = FolderOptions(**given(stored, FolderOptions))
+    shown = ImageOptions(**given(stored, ImageOptions))
+    return train_base(folder, config, run_options, shown, checkpoint=folder.read_checkpoint())
+
+
+def train_base(
+    folder: RunFolder,
+    config: BaseConfig,
+    options: FolderOptions,
+    shown: ImageOptions,
+    *,
+    checkpoint: Mapping[str, Any] | None = None,
+) -> int:
+    """Train a base in a folder that has its config; return the exit code."""
+    torch.set_num_threads(options.threads)
+    images = images_of(shown, options)
+    learner = BaseLearner(config, images, config.make(images))
+
+    def keep() -> None:
+        save_base(folder, learner.network, _described(shown), shown=config.train_images)
+
+    keep()
+    validated = len(images.splits.get("validation", ())) > 0
+    job = Job(
+        learner=learner,
+        steps=config.steps,
+        save=keep,
+        validate=(lambda: {"validation error %": learner.validate().percent}) if validated else None,
+    )
+    progress = do(job, folder, options.log_every, checkpoint=checkpoint)
+    if progress.step < progress.steps:
+        return interrupted(progress, folder)
+    learner.choose_best()
+    keep()
+    split = "test" if len(images.splits.get("test", ())) else "train"
+    with Console(stderr=True).status("evaluating"):
+        error = error_of(learner.network, images, split)
+    content = {"split": split, "images": error.count, "error": error.percent}
+    folder.write_json("evaluation.json", {**content, "interval": list(error.interval())})
+    print(f"{split} error of the base: {error} of {error.count:,} images")
+    print(f"base: {folder.path}")
+    return 0
+
+
+def images_of(shown: ImageOptions, options: FolderOptions) -> ImageSource:
+    """Return the images that options name, on the device."""
+    return find_images(**_described(shown)).to(find_device(options.device))
+
+
+def as_yaml(shown: ImageOptions) -> dict[str, Any]:
+    """Return the options as YAML has them."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(shown).items()
+    }
+
+
+def _described(shown: ImageOptions) -> dict[str, Any]:
+    named = {name: value for name, value in asdict(shown).items() if value is not None}
+    if "image_size" in named:
+        named["image_size"] = tuple(named["image_size"])
+    return {"images": "digits", **named}
+
+
+TRAINER = Trainer(
+    "a maxout network that sees images whole, for dasnet to set its gains",
+    (FolderOptions, BaseConfig, ImageOptions),
+    begin,
+    resume,
+)
