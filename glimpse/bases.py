@@ -105,7 +105,7 @@ def network_names() -> tuple[str, ...]:
     return tuple(_registered)
 
 
-def find_network(base: str | Path) -> Base:
+def find_network(base: str | Path | None) -> Base:
     """Return the network of a registered name, or of the folder of a base's run.
 
     Raises:
