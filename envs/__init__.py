@@ -1,4 +1,4 @@
-"""Images as Gymnasium environments, registered when this is imported."""
+"""Images, and frozen networks, as Gymnasium environments, registered when this is imported."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,9 @@ from gymnasium.envs.registration import register
 from .active import ActiveBatch
 from .active_form import active_form
 from .config import EnvConfig, build_core
+from .feedback_config import FeedbackConfig, build_feedback
+from .feedback_single import FeedbackEnv
+from .feedback_vector import FeedbackVectorEnv
 from .single import GlimpseEnv
 from .vector import GlimpseVectorEnv
 from .vector_wrapper import GlimpseVectorWrapper
@@ -15,14 +18,19 @@ from .wrapper import GlimpseWrapper
 
 __all__ = [
     "ENVIRONMENTS",
+    "FEEDBACK",
     "ActiveBatch",
     "EnvConfig",
+    "FeedbackConfig",
+    "FeedbackEnv",
+    "FeedbackVectorEnv",
     "GlimpseEnv",
     "GlimpseVectorEnv",
     "GlimpseVectorWrapper",
     "GlimpseWrapper",
     "active_form",
     "build_core",
+    "build_feedback",
 ]
 
 # What each environment shows, and how: the paper's sensor where the paper has the task.
@@ -51,5 +59,16 @@ for _id, _options in ENVIRONMENTS.items():
         id=_id,
         entry_point="glimpse.envs.single:GlimpseEnv",
         vector_entry_point="glimpse.envs.vector:GlimpseVectorEnv",
+        kwargs=dict(_options),
+    )
+
+# Whose actions are no locations but gains: of which network, the caller says.
+FEEDBACK: Mapping[str, Mapping[str, Any]] = {"glimpse/Feedback-v0": dict(base=None)}
+
+for _id, _options in FEEDBACK.items():
+    register(
+        id=_id,
+        entry_point="glimpse.envs.feedback_single:FeedbackEnv",
+        vector_entry_point="glimpse.envs.feedback_vector:FeedbackVectorEnv",
         kwargs=dict(_options),
     )

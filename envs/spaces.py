@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glimpse.batch import GlimpseBatch
+from glimpse.feedback import FeedbackBatch
 from glimpse.grid import Grid
 from glimpse.tasks import answered
 
@@ -108,14 +109,7 @@ class Actions:
         self, given: Any, wanted: tuple[int, ...], name: str, *, whole: bool = False
     ) -> NDArray[Any]:
         """Return numbers as an array of their own."""
-        given = np.asarray(given)
-        if given.shape != wanted or given.dtype.kind not in ("iu" if whole else "fiu"):
-            numbers = "whole numbers" if whole else "numbers"
-            raise ValueError(
-                f"{name} must be {numbers} of shape {wanted}, got {given.dtype} of shape "
-                f"{given.shape}: give {self._meaning(name)} for each environment"
-            )
-        return np.array(given, dtype=np.int64 if whole else np.float32, order="C")
+        return numbers_of(given, wanted, name, self._meaning(name), whole=whole)
 
     def _meaning(self, name: str) -> str:
         if name == "prediction":
@@ -142,7 +136,32 @@ def check_parts(actions: Any) -> None:
         )
 
 
-def check_indices(core: GlimpseBatch, options: Mapping[str, Any] | None) -> None:
+def numbers_of(
+    given: Any, wanted: tuple[int, ...], name: str, meaning: str, *, whole: bool = False
+) -> NDArray[Any]:
+    """Return numbers as an array of their own.
+
+    Args:
+        given: What should be that.
+        wanted: Its shape.
+        name: What it is called.
+        meaning: What is wanted of each environment.
+        whole: Whether they must be whole.
+
+    Raises:
+        ValueError: They are of another shape, or no numbers.
+    """
+    given = np.asarray(given)
+    if given.shape != wanted or given.dtype.kind not in ("iu" if whole else "fiu"):
+        numbers = "whole numbers" if whole else "numbers"
+        raise ValueError(
+            f"{name} must be {numbers} of shape {wanted}, got {given.dtype} of shape "
+            f"{given.shape}: give {meaning} for each environment"
+        )
+    return np.array(given, dtype=np.int64 if whole else np.float32, order="C")
+
+
+def check_indices(core: GlimpseBatch | FeedbackBatch, options: Mapping[str, Any] | None) -> None:
     """Refuse to show more or fewer images than the environment has rows; the engine itself may.
 
     Raises:

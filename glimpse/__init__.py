@@ -1,5 +1,6 @@
 """Hard attention as reinforcement learning: agents that learn where to look."""
 
+from .bases import register_network
 from .batch import GlimpseBatch
 from .catalogue import find_images, register_images
 from .datasets import load_dataset
@@ -32,4 +33,5 @@ __all__ = [
     "load_hugging_face",
     "load_idx",
     "register_images",
+    "register_network",
 ]

@@ -35,11 +35,13 @@ class Base:
         network: In evaluation; its weights take no gradients.
         layers: The names of the layers that shall have gains; none: all of a `MaxoutNetwork`.
         images: The images it was trained on, as options of `find_images`; empty if nobody said.
+        shown: How many of their training images it was shown; None: all.
     """
 
     network: nn.Module
     layers: tuple[str, ...] = ()
     images: Mapping[str, Any] = field(default_factory=dict)
+    shown: int | None = None
 
     def gated(
         self, example: Float[Tensor, "B C H W"], layers: Sequence[str] | None = None
@@ -105,7 +107,7 @@ def network_names() -> tuple[str, ...]:
     return tuple(_registered)
 
 
-def find_network(base: str | Path) -> Base:
+def find_network(base: str | Path | None) -> Base:
     """Return the network of a registered name, or of the folder of a base's run.
 
     Raises:
@@ -128,7 +130,9 @@ def find_network(base: str | Path) -> Base:
     )
 
 
-def save_base(run: RunFolder, network: MaxoutNetwork, images: Mapping[str, Any]) -> None:
+def save_base(
+    run: RunFolder, network: MaxoutNetwork, images: Mapping[str, Any], shown: int | None = None
+) -> None:
     """Write a base into a run's folder: `agent.json` and `weights.safetensors`.
 
     Args:
@@ -136,6 +140,7 @@ def save_base(run: RunFolder, network: MaxoutNetwork, images: Mapping[str, Any])
         network: The network.
         images: The images it was trained on: of the options of `find_images` those of
             `IMAGE_OPTIONS`.
+        shown: How many of their training images it was shown; None: all.
 
     Raises:
         ValueError: One of the options is another.
@@ -147,7 +152,12 @@ def save_base(run: RunFolder, network: MaxoutNetwork, images: Mapping[str, Any])
         "dropout": network.dropout.p,
         "input_dropout": network.convolutions[0].dropout.p,
     }
-    content = {"agent": "base", "network": described, "images": _checked_images(images)}
+    content = {
+        "agent": "base",
+        "network": described,
+        "images": _checked_images(images),
+        "shown": shown,
+    }
     run.write_json("agent.json", content)
     run.write_weights(network.state_dict())
 
@@ -164,7 +174,9 @@ def load_base(path: str | Path) -> Base:
     try:
         check_name("agent", str(content["agent"]), ["base"])
         network = _built(**content["network"])
-        images = _checked_images(content["images"])
+        images, shown = _checked_images(content["images"]), content["shown"]
+        if shown is not None:
+            check_count(1, shown=shown)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{run.path / 'agent.json'} must describe a base, got {error}: name the folder of a "
@@ -177,7 +189,7 @@ def load_base(path: str | Path) -> Base:
             f"{run.path / 'weights.safetensors'} must fit agent.json, got other weights "
             f"({str(error).splitlines()[-1].strip()}): restore both files"
         ) from error
-    return Base(network.eval().requires_grad_(False), images=images)
+    return Base(network.eval().requires_grad_(False), images=images, shown=shown)
 
 
 def _built(

@@ -1,4 +1,4 @@
-"""What `GlimpseBatch.reset` and `step` are given, checked before anything changes."""
+"""What `reset` and `step` of an engine are given, checked before anything changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -84,6 +84,29 @@ def check_step(
     check_shape("answer", answer, f"{rows} {scores}", mend="give one number for each class")
     if not bool(answer.isfinite().all()):
         raise ValueError("`answer` must be finite, got NaN or infinity: use log_softmax of scores")
+
+
+def check_gains(action: Shaped[Tensor, "..."], rows: int, maps: int) -> None:
+    """Refuse gains that are misshapen, below 0 or no numbers.
+
+    Args:
+        action: Wanted as (rows, maps).
+        rows: How many rows have been begun; 0 before the first reset.
+        maps: How many maps have a gain.
+
+    Raises:
+        ValueError: One of these.
+    """
+    if rows == 0:
+        raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
+    check_shape("action", action, f"{rows} {maps}", mend="give a gain for every map of each row")
+    wrong = ~(action.isfinite() & (action >= 0))
+    if bool(wrong.any()):
+        row = int(wrong.any(dim=1).nonzero()[0])
+        raise ValueError(
+            f"`action` must be gains of at least 0, got {float(action[row][wrong[row]][0])} in "
+            f"row {row}: look for a division by zero or a diverged policy"
+        )
 
 
 def _checked_mask(mask: Any, rows: int, copies: int) -> Bool[Tensor, "B"]:

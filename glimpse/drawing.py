@@ -67,7 +67,7 @@ def draw_fixations(
     factor = float(zoom) if zoom else side / max(rows, columns)
     size = (max(round(columns * factor), 1), max(round(rows * factor), 1))
     how = Image.Resampling.NEAREST if zoom else Image.Resampling.BOX
-    picture = _to_picture(image).resize(size, how)
+    picture = to_picture(image).resize(size, how)
     locations = locations[locations.isfinite().all(dim=1)].cpu()
     if len(locations) == 0:
         return picture
@@ -118,6 +118,13 @@ def draw_look(look: Look, glimpse: int, *, side: int = 160) -> Image.Image:
     return panel
 
 
+def to_picture(image: Shaped[Tensor, "C H W"]) -> Image.Image:
+    """Return a picture of an image; of more than three channels the first is shown."""
+    pixels = image if image.dtype == torch.uint8 else (image * 255).round().to(torch.uint8)
+    pixels = pixels if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
+    return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()))
+
+
 def contact_sheet(looks: Sequence[Look], *, side: int = 160) -> Image.Image:
     """Draw a row for each look, a column for each glimpse."""
     rows = [
@@ -135,12 +142,6 @@ def animation(looks: Sequence[Look], *, columns: int = 4, side: int = 160) -> li
         rows = [_beside(panels[at : at + columns]) for at in range(0, len(panels), columns)]
         frames.append(_below(rows))
     return frames
-
-
-def _to_picture(image: Shaped[Tensor, "C H W"]) -> Image.Image:
-    pixels = image if image.dtype == torch.uint8 else (image * 255).round().to(torch.uint8)
-    pixels = pixels if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
-    return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()))
 
 
 def _beside(pictures: Sequence[Image.Image]) -> Image.Image:

@@ -7,10 +7,10 @@ Convention:
     nothing.
 
 Source: M. Stollenga, J. Masci, F. Gomez, J. Schmidhuber, "Deep networks with internal selective
-attention through feedback connections", NIPS 2014; the constants of the reward as we recall them.
+attention through feedback connections", NIPS 2014.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from typing import Any
 
@@ -19,40 +19,15 @@ from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from .assignment import Assignment, Rows, Seed, row_seeds
-from .batch_checks import checked_options
-from .checks import check_at_least, check_count, check_name, check_shape
+from .batch_checks import check_gains, checked_options
+from .checks import check_at_least, check_count, check_name
 from .episodes import Info, Observation
+from .feedback_pay import PAY
 from .gating import Gated
 from .image_set import SPLITS, ImageSource
 from .tasks import Classification
 
 Step = tuple[Observation, Tensor, Tensor, Tensor, Info]
-
-
-def weighted_log_loss(
-    log_probs: Float[Tensor, "*S n"], target: Int64[Tensor, "*S"], boost: float
-) -> Float[Tensor, "*S"]:
-    """Return minus the paper's loss: lambda log p(y), which counts misclassified images most.
-
-    lambda is 1 where the most probable class is wrong, else `boost`.
-    """
-    right = log_probs.argmax(dim=-1) == target
-    log_prob = log_probs.gather(-1, target[..., None])[..., 0]
-    return torch.where(right, boost * log_prob, log_prob)
-
-
-def correct(
-    log_probs: Float[Tensor, "*S n"], target: Int64[Tensor, "*S"], boost: float
-) -> Float[Tensor, "*S"]:
-    """Return 1 where the most probable class is right, else 0; the boost does not matter."""
-    return (log_probs.argmax(dim=-1) == target).to(log_probs.dtype)
-
-
-# What the answer of the last pass pays.
-PAY: Mapping[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "log_loss": weighted_log_loss,
-    "correct": correct,
-}
 
 
 class FeedbackBatch:
@@ -109,20 +84,11 @@ class FeedbackBatch:
                 f"`rows` must be a multiple of copies={copies}, got {rows}: choose "
                 f"{max(rows // copies, 1) * copies}"
             )
-        if not isinstance(images.task, Classification) or images.sizes is not None:
-            raise ValueError(
-                "`images` must be a classification of images of one size, got another: give an "
-                "image_size, or choose other images"
-            )
-        if images.task.scores != network.classes:
-            raise ValueError(
-                f"the network must tell the images' {images.task.scores} classes apart, got "
-                f"{network.classes} logits: train it on these images"
-            )
+        task = _checked_task(network, images)
         if len(images.splits.get(split, ())) == 0:
             raise ValueError(f"split {split!r} must hold images, got none: choose another split")
         self.network, self.images, self.rows, self.copies = network, images, rows, copies
-        self.passes, self.boost, self.split, self.task = passes, boost, split, images.task
+        self.passes, self.boost, self.split, self.task = passes, boost, split, task
         self.maps = sum(network.layers.values())
         self.device = images.device
         self._pay = PAY[reward]
@@ -140,7 +106,8 @@ class FeedbackBatch:
     ) -> tuple[Float32[Tensor, "G C H W"], Int64[Tensor, "G"]]:
         """Return the images and classes that `reset` with these seeds and indices would show.
 
-        For learners who look with a whole population; nothing else changes.
+        For learners who look with a whole population; nothing else changes. Where rows share an
+        image, the seed is that of their first.
         """
         assignment = Assignment(self.images, 1, self.split)
         assignment.allot(len(indices))
@@ -172,6 +139,7 @@ class FeedbackBatch:
         """What every row's last pass says of the classes."""
         return self._log_probs.clone()
 
+    @torch.inference_mode(mode=False)  # what it keeps may be used outside of that mode later
     @torch.no_grad()
     def reset(
         self, *, seed: Seed = None, options: Mapping[str, Any] | None = None
@@ -202,6 +170,7 @@ class FeedbackBatch:
         self._look(which)
         return self._observe(), {"target": self.target}
 
+    @torch.inference_mode(mode=False)
     @torch.no_grad()
     def step(self, action: Float[Tensor, "B A"]) -> Step:
         """Look again, with these gains.
@@ -215,22 +184,11 @@ class FeedbackBatch:
         Raises:
             ValueError: The gains are of the wrong shape, NaN, infinite or below 0.
         """
-        rows = self._assignment.rows
-        if rows == 0:
-            raise ValueError("`reset` must come before `step`, got a step: call reset(seed=0)")
-        check_shape("action", action, f"{rows} {self.maps}", mend="give a gain for every map")
-        wrong = ~(action.isfinite() & (action >= 0))
-        if bool(wrong.any()):
-            row = int(wrong.any(dim=1).nonzero()[0])
-            raise ValueError(
-                f"`action` must be gains of at least 0, got {float(action[row][wrong[row]][0])} in "
-                f"row {row}: look for a division by zero or a diverged policy"
-            )
+        check_gains(action, self._assignment.rows, self.maps)
         going_on = ~self._over
         which = going_on.nonzero()[:, 0]
-        if len(which):
-            self._gains[which] = action.detach().float()[which]
-            self._look(which)
+        self._gains[which] = action.detach().float()[which]
+        self._look(which)
         self._steps += going_on
         self._over = self._steps >= self.passes
         paid = self.pay(self._log_probs, self._target)
@@ -243,6 +201,8 @@ class FeedbackBatch:
     ) -> Iterator[tuple[Observation, Info]]:
         """Begin episodes with every image of a split once, batch after batch; the last is short.
 
+        The batch is then in the middle of that split: begin with `reset(seed=...)` before going on.
+
         Raises:
             ValueError: There is no such split, or no image in it.
         """
@@ -252,6 +212,7 @@ class FeedbackBatch:
         if pool is None or len(pool) == 0:
             raise ValueError(f"split {split!r} must hold images, got none: choose another split")
         number = torch.arange(self.copies, device=self.device)
+        row_seeds(seed, self.images.count * self.copies, self.device)  # none may be out of range
         for part in torch.split(pool, self.rows // self.copies):
             seeds = seed + part[:, None] + number * self.images.count
             yield self.reset(seed=seeds.flatten(), options={"indices": part})
@@ -277,10 +238,11 @@ class FeedbackBatch:
         return drawn / 255 if drawn.dtype == torch.uint8 else drawn.float()
 
     def _look(self, which: Rows) -> None:
-        prepared = self.network.prepare(self._pixels(self._assignment, which))
-        seen = self.network.look(prepared, self._gains[which][:, None])
-        self._activation[which] = seen.activations[:, 0]
-        self._log_probs[which] = seen.log_probs[:, 0]
+        if len(self._gains[which]) == 0:
+            return
+        seen = self.network.look_once(self._pixels(self._assignment, which), self._gains[which])
+        self._activation[which] = seen.activations[:, 0].to(self._activation.dtype)
+        self._log_probs[which] = seen.log_probs[:, 0].to(self._log_probs.dtype)
 
     def _observe(self) -> Observation:
         return {
@@ -288,3 +250,20 @@ class FeedbackBatch:
             "probability": self._log_probs.exp(),
             "step": self._steps[:, None].float(),
         }
+
+
+def _checked_task(network: Gated, images: ImageSource) -> Classification:
+    """Return what is asked about the images, if the network can answer it."""
+    if not isinstance(images.task, Classification) or images.sizes is not None:
+        got = type(images.task).__name__
+        got = got if images.sizes is None else f"{got} of images of different sizes"
+        raise ValueError(
+            f"`images` must be a classification of images of one size, got a {got}: choose others, "
+            "or give an image_size"
+        )
+    if images.task.scores != network.classes:
+        raise ValueError(
+            f"the network must return a logit for each of the images' {images.task.scores} "
+            f"classes, got {network.classes}: choose the images it was trained on"
+        )
+    return images.task

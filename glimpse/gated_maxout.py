@@ -50,9 +50,17 @@ class GatedMaxout:
     Attributes:
         layers: How many maps each layer has, by its name.
         classes: How many classes n.
+
+    Raises:
+        ValueError: There is one stage only.
     """
 
     def __init__(self, network: MaxoutNetwork) -> None:
+        if len(network.convolutions) < 2:
+            raise ValueError(
+                "the network must have at least two stages, got one: use GatedModule(network, "
+                "list(network.layers), images)"
+            )
         self.network = network.eval().requires_grad_(False)
         self.layers = network.layers
         self.classes = network.classifier.out_features
@@ -69,6 +77,7 @@ class GatedMaxout:
     def prepare(self, images: Float[Tensor, "B C H W"]) -> Responses:
         """Return what does not depend on gains."""
         first, second, *_ = self.network.convolutions
+        images = images.to(first.filters.weight.dtype)
         maps = first(images.contiguous(memory_format=torch.channels_last))  # (B, M, h, w)
         count, channels = maps.shape[:2]
         weight, sizes = second.filters.weight, second.sizes
@@ -86,22 +95,44 @@ class GatedMaxout:
     def look(self, prepared: Responses, gains: Float[Tensor, "B P A"]) -> Pass:
         """Make one pass with these gains."""
         count, population, _ = gains.shape
-        _, second, *later = self.network.convolutions
-        sizes = second.sizes
-        gain, *others = torch.split(gains, list(self.layers.values()), dim=2)
-        means = [gain * prepared.means[:, None]]
+        second = self.network.convolutions[1]
+        gain, *others = self._split(gains.to(prepared.means.dtype))
         linear = torch.bmm(F.pad(gain, (0, 1), value=1.0), prepared.second)  # (B, P, K)
-        blocks = linear.view(-1, sizes.pieces, *prepared.size, sizes.maps)
+        blocks = linear.view(-1, second.sizes.pieces, *prepared.size, second.sizes.maps)
         features = second.pooled(
             blocks.permute(0, 1, 4, 2, 3).unbind(dim=1)
         )  # (B P, m, h, w), its maps innermost in memory
+        later, logits = self._finish(features, [other.flatten(0, 1) for other in others])
+        means = gain * prepared.means[:, None]
+        rest = later.view(count, population, -1)
+        logits = logits.view(count, population, -1)
+        return Pass(torch.cat([means, rest], dim=2), logits.log_softmax(dim=2))
+
+    @torch.no_grad()
+    def look_once(self, images: Float[Tensor, "B C H W"], gains: Float[Tensor, "B A"]) -> Pass:
+        """Make one pass of one individual, for which alone `prepare` would take longer."""
+        first, second, *_ = self.network.convolutions
+        images = images.to(first.filters.weight.dtype)
+        gain, *others = self._split(gains.to(images.dtype))
+        maps = first(images.contiguous(memory_format=torch.channels_last)) * gain[..., None, None]
+        later, logits = self._finish(second(maps), others)
+        seen = torch.cat([maps.mean(dim=(2, 3)), later], dim=1)
+        return Pass(seen[:, None], logits.log_softmax(dim=1)[:, None])
+
+    def _split(self, gains: Float[Tensor, "... A"]) -> tuple[Tensor, ...]:
+        """Return the gains of each layer."""
+        return torch.split(gains, list(self.layers.values()), dim=-1)
+
+    def _finish(
+        self, features: Float[Tensor, "R m h w"], gains: list[Tensor]
+    ) -> tuple[Float[Tensor, "R M"], Float[Tensor, "R n"]]:
+        """Return the mean activations from the second stage on, and the logits."""
+        later = [*self.network.convolutions[2:]]
         layers = [*later, self.network.dense] if self.network.dense else later
-        for gain, layer in zip_longest(others, layers):
-            rows = gain.reshape(count * population, -1)
-            features = features * (rows[:, :, None, None] if features.ndim == 4 else rows)
-            spatial = features.flatten(2).mean(dim=2) if features.ndim == 4 else features
-            means.append(spatial.view(count, population, -1))
+        means = []
+        for gain, layer in zip_longest(gains, layers):
+            features = features * (gain[..., None, None] if features.ndim == 4 else gain)
+            means.append(features.mean(dim=(2, 3)) if features.ndim == 4 else features)
             if layer is not None:
                 features = layer(features)
-        logits = self.network.classifier(features.flatten(1)).view(count, population, -1)
-        return Pass(torch.cat(means, dim=2), logits.log_softmax(dim=2))
+        return torch.cat(means, dim=1), self.network.classifier(features.flatten(1))

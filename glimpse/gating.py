@@ -51,3 +51,7 @@ class Gated(Protocol):
     def look(self, prepared: Any, gains: Float[Tensor, "B P A"]) -> Pass:
         """Make one pass with these gains."""
         ...
+
+    def look_once(self, images: Float[Tensor, "B C H W"], gains: Float[Tensor, "B A"]) -> Pass:
+        """Make one pass of one individual, which need not be prepared."""
+        ...
