@@ -18,10 +18,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from glimpse.checks import to_tensor
-from glimpse.coordinates import to_locations, to_pixels
+from glimpse.coordinates import checked_to_pixels, lengths_of, to_locations
 from glimpse.drawing import draw_fixations
 
-from .frames import FrameLayout, prepare
+from .frames import prepare
+from .layout import FrameLayout
 from .wrapper_config import WrapperConfig
 
 Array = NDArray[Any]
@@ -44,6 +45,7 @@ class Gaze:
         self.config, self.layout, self.rows = config, layout, rows
         self._channels, self._height, self._width = layout.size
         self._windows = config.sensor.windows
+        self._lengths = lengths_of(self._height, self._width, torch.device("cpu"))
         self._middle = np.array([self._width, self._height]) / 2
         self._farthest = self._middle if config.reach is None else np.full(2, float(config.reach))
         self._scale = torch.from_numpy(self._farthest / self._middle)  # from actions to locations
@@ -92,8 +94,8 @@ class Gaze:
             self._centre = moved.clip(least, most)
             sensed = to_locations(torch.from_numpy(self._centre), self._height, self._width)
             self._location = (sensed / self._scale).clamp(-1, 1).float().numpy()
-        for trail, centre in zip(self._trail, self._centre, strict=True):
-            trail.append(centre.copy())
+        for trail, centre in zip(self._trail, self._centre.copy(), strict=True):
+            trail.append(centre)
 
     def see(
         self, frames: Shaped[np.ndarray, "R ..."], rows: Int64[np.ndarray, "R"]
@@ -126,7 +128,7 @@ class Gaze:
 
     def _place(self, rows: Int64[np.ndarray, "R"], location: Float32[np.ndarray, "R 2"]) -> None:
         sensed = torch.from_numpy(location) * self._scale
-        self._centre[rows] = to_pixels(sensed, self._height, self._width).numpy()
+        self._centre[rows] = checked_to_pixels(sensed, self._lengths).numpy()
         self._location[rows] = location
 
     def _masked(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from glimpse.sensor import GlimpseSensor
 
-from .frames import FrameLayout
 from .gaze import Gaze
+from .layout import FrameLayout
 from .looks import join
 from .wrapper import check_render_mode, frame_space
 from .wrapper_config import WrapperConfig, as_sensor, join_spaces

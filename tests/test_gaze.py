@@ -10,8 +10,8 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from glimpse import GlimpseSensor
-from glimpse.envs.frames import FrameLayout
 from glimpse.envs.gaze import Gaze
+from glimpse.envs.layout import FrameLayout
 from glimpse.envs.wrapper_config import WrapperConfig
 
 ROWS, HEIGHT, WIDTH = 4, 6, 10
