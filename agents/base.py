@@ -23,7 +23,7 @@ from glimpse.tasks import Classification
 
 from .checkpoint import own_checkpoint
 from .draws import Draws
-from .portions import shown_images
+from .portions import portion
 
 _ROWS = 500  # looked at at once when nothing is learned
 
@@ -102,7 +102,7 @@ class BaseLearner:
 
     def __init__(self, config: BaseConfig, images: ImageSource, network: MaxoutNetwork) -> None:
         self.config, self.images, self.network = config, images, network
-        pool = shown_images(images, config.train_images)
+        pool = portion(images, config.train_images)
         self._draws = Draws(pool, config.batch, config.seed)
         self._optimiser = torch.optim.AdamW(
             network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay

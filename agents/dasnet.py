@@ -21,7 +21,7 @@ from glimpse.bases import load_base
 from glimpse.batches import as_floats, swept
 from glimpse.checks import check_at_least, check_count, check_images, check_name, to_tensor
 from glimpse.evaluation import ErrorRate, error_rates
-from glimpse.feedback import PAY
+from glimpse.feedback_pay import PAY
 from glimpse.gating import Gated, Pass
 from glimpse.image_set import ImageSource
 from glimpse.maxout import MaxoutNetwork

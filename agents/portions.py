@@ -25,34 +25,27 @@ class Part:
     splits: dict[str, Int64[Tensor, "M"]]
 
 
-def shown_images(images: ImageSource, count: int | None) -> Part:
-    """Return the training images that a base is shown: for a count, always the same.
+def portion(images: ImageSource, count: int | None, *, other: bool = False) -> Part:
+    """Return the training images that a base is shown, or the other ones.
+
+    Args:
+        images: Where they come from.
+        count: How many it is shown; None: all.
+        other: Return those that it is not shown.
 
     Raises:
-        ValueError: There are fewer.
+        ValueError: There are fewer, or none is left.
     """
     pool = images.splits["train"]
-    return Part({"train": pool if count is None else pool[_order(pool, count)[:count]]})
-
-
-def other_images(images: ImageSource, count: int | None) -> Part:
-    """Return the training images that such a base is not shown.
-
-    Raises:
-        ValueError: There are none.
-    """
-    pool = images.splits["train"]
-    if count is None or count >= len(pool):
-        raise ValueError(
-            f"the base must leave some of {len(pool)} training images, got none left: train it "
-            "with fewer train_images"
-        )
-    return Part({"train": pool[_order(pool, count)[count:]]})
-
-
-def _order(pool: Int64[Tensor, "M"], count: int) -> Int64[Tensor, "M"]:
+    count = len(pool) if count is None else count
     if count > len(pool):
         raise ValueError(
             f"`train_images` must be at most {len(pool)}, got {count}: there are no more"
         )
-    return torch.randperm(len(pool), generator=torch.Generator().manual_seed(0)).to(pool.device)
+    if other and count == len(pool):
+        raise ValueError(
+            f"the base must leave some of {len(pool)} training images, got none left: train it "
+            "with fewer train_images"
+        )
+    order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(0)).to(pool.device)
+    return Part({"train": pool[order[count:] if other else order[:count]]})

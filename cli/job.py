@@ -14,7 +14,6 @@ from glimpse.loop import Callback, Learner, Progress, Spent, every, train
 from glimpse.processes import ALONE, LostProcess, Processes
 from glimpse.run_folder import RunFolder
 
-
 # The exit code of a run that Ctrl-C ended, as shells have it.
 INTERRUPTED = 130
 
@@ -80,9 +79,6 @@ def do(
     start, spent = 0, Spent()
     if checkpoint is not None:
         start, spent = _restore(job.learner, checkpoint, folder)
-    if not processes.leads:
-        with StopOnInterrupt(processes) as stop:
-            return train(job.learner, job.steps, [stop], start=start, spent=spent)
     keep_state = Checkpoint(folder)
     latest = Progress(job.learner, start, job.steps, {}, spent)
 
@@ -118,6 +114,18 @@ def do(
     if latest.step < job.steps:
         keep(latest)
     return latest
+
+
+def follow(
+    learner: Learner, steps: int, *, checkpoint: Mapping[str, Any] | None, processes: Processes
+) -> None:
+    """Take the same steps as the process that leads, and leave the rest to it."""
+    start = 0
+    if checkpoint is not None:
+        start = int(checkpoint["step"])
+        learner.load_state_dict(checkpoint["learner"])
+    with StopOnInterrupt(processes) as stop:
+        train(learner, steps, [stop], start=start)
 
 
 def agent_of(folder: RunFolder) -> str:

@@ -20,7 +20,7 @@ def print_evaluation(agent: Agent, evaluation: Evaluation, split: str) -> None:
     for name in ("glimpse", "mean location", "sampled location"):
         table.add_column(name, justify="right")
     for number, (mean, sampled) in enumerate(_by_glimpse(evaluation), start=1):
-        table.add_row(str(number), _rate(mean), _rate(sampled))
+        table.add_row(str(number), rate(mean), rate(sampled))
     Console(width=70).print(table)
     print(f"{split} error: {evaluation.mean[-1].percent:.2f} %")
     if agent.eye.stop:
@@ -37,7 +37,7 @@ def print_halting(halting: tuple[Halt, ...]) -> None:
     for name in ("threshold", "glimpses", "error %"):
         table.add_column(name, justify="right")
     for stop in halting:
-        table.add_row(f"{stop.threshold:g}", f"{stop.glimpses:.2f}", _rate(stop.error))
+        table.add_row(f"{stop.threshold:g}", f"{stop.glimpses:.2f}", rate(stop.error))
     Console(width=70).print(table)
 
 
@@ -81,6 +81,7 @@ def _by_glimpse(evaluation: Evaluation) -> Iterator[tuple[ErrorRate, ErrorRate]]
     return zip(evaluation.mean, evaluation.sampled, strict=True)
 
 
-def _rate(rate: ErrorRate) -> str:
-    low, high = rate.interval()
-    return f"{rate.percent:5.2f} [{low:5.2f}, {high:5.2f}]"
+def rate(error: ErrorRate) -> str:
+    """Return an error in percent with its interval, aligned."""
+    low, high = error.interval()
+    return f"{error.percent:5.2f} [{low:5.2f}, {high:5.2f}]"

@@ -15,6 +15,7 @@ from glimpse.atomic import write_atomically
 from glimpse.checks import check_count, check_name
 from glimpse.device import find_device
 
+from .job import INTERRUPTED
 from .ram import BUDGETS, CELLS, Cell
 from .ram_job import Job
 from .ram_table import markdown

@@ -24,7 +24,7 @@ from glimpse.loop import Progress
 from glimpse.run_folder import RunFolder, read_yaml
 
 from . import train_base, train_dasnet
-from .job import INTERRUPTED, Job, Trainer, do, agent_of, interrupted, new_place
+from .job import Job, Trainer, agent_of, do, interrupted, new_place
 from .options import (
     EVALUATION_ROWS,
     RunOptions,

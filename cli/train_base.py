@@ -1,4 +1,4 @@
-"""`glimpse train base`: a maxout network that classifies whole images, for dasNet to look through."""
+"""`glimpse train base`: a maxout network that sees images whole, for dasNet to look through."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -52,7 +52,7 @@ def train_base(
     learner = BaseLearner(config, images, config.make(images))
 
     def keep() -> None:
-        save_base(folder, learner.network, _described(shown), shown=config.train_images)
+        save_base(folder, learner.network, described(shown), shown=config.train_images)
 
     keep()
     validated = len(images.splits.get("validation", ())) > 0
@@ -60,7 +60,9 @@ def train_base(
         learner=learner,
         steps=config.steps,
         save=keep,
-        validate=(lambda: {"validation error %": learner.validate().percent}) if validated else None,
+        validate=(lambda: {"validation error %": learner.validate().percent})
+        if validated
+        else None,
     )
     progress = do(job, folder, options.log_every, checkpoint=checkpoint)
     if progress.step < progress.steps:
@@ -79,7 +81,7 @@ def train_base(
 
 def images_of(shown: ImageOptions, options: FolderOptions) -> ImageSource:
     """Return the images that options name, on the device."""
-    return find_images(**_described(shown)).to(find_device(options.device))
+    return find_images(**described(shown)).to(find_device(options.device))
 
 
 def as_yaml(shown: ImageOptions) -> dict[str, Any]:
@@ -90,7 +92,8 @@ def as_yaml(shown: ImageOptions) -> dict[str, Any]:
     }
 
 
-def _described(shown: ImageOptions) -> dict[str, Any]:
+def described(shown: ImageOptions) -> dict[str, Any]:
+    """Return the options of `find_images`, by default the digits."""
     named = {name: value for name, value in asdict(shown).items() if value is not None}
     if "image_size" in named:
         named["image_size"] = tuple(named["image_size"])

@@ -8,7 +8,7 @@ from gymnasium.envs.registration import register
 from .active import ActiveBatch
 from .active_form import active_form
 from .config import EnvConfig, build_core
-from .feedback_config import FeedbackConfig, build_feedback
+from .feedback_config import FeedbackConfig, build_feedback, feedback_on
 from .feedback_single import FeedbackEnv
 from .feedback_vector import FeedbackVectorEnv
 from .single import GlimpseEnv
@@ -31,6 +31,7 @@ __all__ = [
     "active_form",
     "build_core",
     "build_feedback",
+    "feedback_on",
 ]
 
 # What each environment shows, and how: the paper's sensor where the paper has the task.

@@ -9,7 +9,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from glimpse.bases import IMAGE_OPTIONS, find_network
+from glimpse.bases import IMAGE_OPTIONS, Base, find_network
 from glimpse.catalogue import find_images
 from glimpse.device import find_device
 from glimpse.feedback import FeedbackBatch
@@ -77,7 +77,15 @@ def build_feedback(config: FeedbackConfig, rows: int) -> FeedbackBatch:
     Raises:
         ValueError: An option does not fit; the base or the images are unknown or cannot be read.
     """
-    base = find_network(config.base)
+    return feedback_on(find_network(config.base), config, rows)
+
+
+def feedback_on(base: Base, config: FeedbackConfig, rows: int) -> FeedbackBatch:
+    """Do the same with a base that has no name.
+
+    Raises:
+        ValueError: As `build_feedback`.
+    """
     asked = {name: getattr(config, name) for name in IMAGE_OPTIONS}
     given = {name: value for name, value in asked.items() if value is not None}
     options = {**base.images, **given}

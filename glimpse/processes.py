@@ -7,7 +7,7 @@ Source: `torch.distributed`; its environment variables are those of `torchrun`.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,8 +17,9 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-# How long a process is waited for, in seconds: far longer than a step takes.
-_PATIENCE = 300
+# How long a process is waited for, in seconds: far longer than a step or the training
+# of a small base takes.
+_PATIENCE = 600
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Processes:
         """Return the numbers of all `total` things, given those of this process's share.
 
         Raises:
-            ValueError: A process is lost.
+            LostProcess: A process is lost.
         """
         if self.count == 1:
             return mine
@@ -64,7 +65,7 @@ class Processes:
         """Return the sum over all processes.
 
         Raises:
-            ValueError: A process is lost.
+            LostProcess: A process is lost.
         """
         if self.count == 1:
             return mine
@@ -77,6 +78,15 @@ class Processes:
                 f"({str(error).strip().splitlines()[0]}): a process is lost; go on with --resume"
             ) from error
         return whole
+
+    def agree(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors, of the same shapes everywhere, with those of the process that leads.
+
+        Raises:
+            LostProcess: A process is lost.
+        """
+        for tensor in tensors:
+            tensor.copy_(self.add(tensor if self.leads else torch.zeros_like(tensor)))
 
 
 ALONE = Processes()
