@@ -9,7 +9,7 @@ and does nothing else, so what is left is the wrapper. Those who are compared ta
 Two limits stand beside what a look adds: the time to copy as many bytes as its windows cover, in
 one piece, and the time to read its frame once.
 
-    pip install -e ".[test]"               # for MiniGrid and Pong; without them they are left out
+    pip install -e ".[test]"               # for MiniGrid and Pong, which are left out otherwise
     python benchmarks/wrapper.py           # a minute or two
     python benchmarks/wrapper.py --quick   # fewer copies
 """
@@ -51,7 +51,7 @@ class Noise(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin; nothing ends."""
+        """Begin."""
         return self.pictures[0], {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -145,19 +145,15 @@ def seconds(plays: Mapping[str, Play], least: float = 0.1) -> dict[str, float]:
     return {name: median(turn[name] for turn in took) for name in plays}
 
 
-def limits(frame: np.ndarray, many: int = 64) -> dict[str, float]:
+def limits(make: Make, key: str | None, many: int = 64) -> dict[str, float]:
     """Return the CPU seconds to copy the windows of a frame, and to read it; of many at once."""
+    shown, _ = make().reset(seed=0)
+    frame = np.asarray(shown if key is None else shown[key])
     covered = sum(width**2 for width in SENSOR.windows.widths) * frame.shape[2]
     windows, copies = np.ones((2, many * covered), np.uint8)
     words = np.tile(frame.ravel(), many).view(np.uint64)
     took = seconds({"windows": lambda: np.copyto(copies, windows), "frame": lambda: words.max()})
     return {name: each / many for name, each in took.items()}
-
-
-def least_of(make: Make, key: str | None) -> dict[str, float]:
-    """Return the limits of an environment."""
-    shown, _ = make().reset(seed=0)
-    return limits(np.asarray(shown if key is None else shown[key]))
 
 
 def cells(
@@ -186,7 +182,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     many = [None, 8] if options.quick else [None, 1, 8, 64]
-    least = {name: (*found, least_of(*found)) for name, found in environments().items()}
+    least = {name: (*found, limits(*found)) for name, found in environments().items()}
     cases = [
         (name, make, key, n, limit) for name, (make, key, limit) in least.items() for n in many
     ]
