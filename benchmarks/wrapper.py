@@ -9,8 +9,8 @@ and does nothing else, so what is left is the wrapper. Those who are compared ta
 Two limits stand beside what a look adds: the time to copy as many bytes as its windows cover, in
 one piece, and the time to read its frame once.
 
-    pip install -e ".[test]"               # for MiniGrid and Pong; without them they are left out
-    python benchmarks/wrapper.py           # two minutes
+    pip install -e ".[test]"               # for MiniGrid and Pong, which are left out otherwise
+    python benchmarks/wrapper.py           # a minute or two
     python benchmarks/wrapper.py --quick   # fewer copies
 """
 
@@ -51,7 +51,7 @@ class Noise(gymnasium.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin; nothing ends."""
+        """Begin."""
         return self.pictures[0], {}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -128,8 +128,8 @@ def players(make: Make, key: str | None, rows: int | None) -> dict[str, Play]:
     }
 
 
-def seconds(plays: Mapping[str, Play], least: float = 0.2) -> dict[str, float]:
-    """Return the CPU seconds of a call of each, the median of seven that take turns."""
+def seconds(plays: Mapping[str, Play], least: float = 0.1) -> dict[str, float]:
+    """Return the CPU seconds of a call of each, the median of five that take turns."""
 
     def once(play: Play, repeats: int) -> float:
         start = time.process_time()
@@ -141,12 +141,14 @@ def seconds(plays: Mapping[str, Play], least: float = 0.2) -> dict[str, float]:
     for name, play in plays.items():
         once(play, 1)
         repeats[name] = ceil(least / max(once(play, 1), 1e-6))
-    took = [{name: once(play, repeats[name]) for name, play in plays.items()} for _ in range(7)]
+    took = [{name: once(play, repeats[name]) for name, play in plays.items()} for _ in range(5)]
     return {name: median(turn[name] for turn in took) for name in plays}
 
 
-def limits(frame: np.ndarray, many: int = 64) -> dict[str, float]:
+def limits(make: Make, key: str | None, many: int = 64) -> dict[str, float]:
     """Return the CPU seconds to copy the windows of a frame, and to read it; of many at once."""
+    shown, _ = make().reset(seed=0)
+    frame = np.asarray(shown if key is None else shown[key])
     covered = sum(width**2 for width in SENSOR.windows.widths) * frame.shape[2]
     windows, copies = np.ones((2, many * covered), np.uint8)
     words = np.tile(frame.ravel(), many).view(np.uint64)
@@ -154,10 +156,10 @@ def limits(frame: np.ndarray, many: int = 64) -> dict[str, float]:
     return {name: each / many for name, each in took.items()}
 
 
-def cells(name: str, make: Make, key: str | None, rows: int | None) -> list[str]:
+def cells(
+    name: str, make: Make, key: str | None, rows: int | None, least: Mapping[str, float]
+) -> list[str]:
     """Measure, and return what the table says."""
-    shown, _ = make().reset(seed=0)
-    least = limits(np.asarray(shown if key is None else shown[key]))
     steps = STEPS * (rows or 1)
     took = {way: each / steps for way, each in seconds(players(make, key, rows)).items()}
     ours = took.get("at once", took["singly"])
@@ -166,7 +168,7 @@ def cells(name: str, make: Make, key: str | None, rows: int | None) -> list[str]
         name,
         "alone" if rows is None else f"{rows}",
         *(f"{1 / took[way]:,.0f}" if way in took else "" for way in ("bare", "singly", "at once")),
-        f"{took['bare'] / ours:.2f}x",
+        f"{took['bare'] / ours:.2g}x",
         f"{took['singly'] / ours:.1f}x" if "at once" in took else "",
         f"{1e6 * added:.1f}",
         *(f"{1e6 * limit:.2f}" for limit in least.values()),
@@ -180,7 +182,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     many = [None, 8] if options.quick else [None, 1, 8, 64]
-    cases = [(name, *found, n) for name, found in environments().items() for n in many]
+    least = {name: (*found, limits(*found)) for name, found in environments().items()}
+    cases = [
+        (name, make, key, n, limit) for name, (make, key, limit) in least.items() for n in many
+    ]
     known = [f"{name} {version(name)}" for name in ("torch", "gymnasium")]
     table = Table(title=", ".join([f"environments of others, {platform.machine()}", *known]))
     table.add_column("environment", no_wrap=True)
@@ -192,7 +197,7 @@ def main() -> None:
     for case in track(cases, "measuring", console=Console(stderr=True)):
         table.add_row(*cells(*case))
     Console(width=150).print(table)
-    print("steps per CPU-second of one core, median of 7")
+    print("steps per CPU-second of one core, median of 5")
 
 
 if __name__ == "__main__":
