@@ -48,7 +48,9 @@ def test_a_registered_network_is_found_and_has_its_layers() -> None:
 
 def test_a_name_alone_is_one_layer() -> None:
     register_network("mine", convolutional(), "first")
-    assert find_network("mine").layers == ("first",)
+    base = find_network("mine")
+    assert base.layers == ("first",)
+    assert base.gated(floats(1), "block").layers == {"block": 6}
 
 
 def test_what_is_registered_is_a_frozen_copy() -> None:

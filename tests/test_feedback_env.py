@@ -137,6 +137,13 @@ def test_stable_baselines_learns() -> None:
     model.learn(16)
 
 
+def test_torchrl_takes_the_vector_environment() -> None:
+    torchrl = pytest.importorskip("torchrl.envs")
+    env = torchrl.GymWrapper(_vector("Disabled"))
+    rollout = env.rollout(5, break_when_any_done=False)
+    assert rollout["activation"].shape == (ROWS, 5, 18)
+
+
 def test_episode_statistics_add_up_the_rewards() -> None:
     env = RecordEpisodeStatistics(_vector())
     env.reset(seed=0)

@@ -89,16 +89,18 @@ def test_the_sizes_called_small_see_digits_and_cifar(side: int) -> None:
 def test_pixels_and_hidden_layers_are_dropped_in_training_only() -> None:
     images = floats(2) + 1
     for options in ({"dropout": 0.9}, {"input_dropout": 0.9}):
-        network = MaxoutNetwork(SHAPE, CLASSES, sizes=ODD, **{"dropout": 0, **options})
+        network = MaxoutNetwork(
+            SHAPE, CLASSES, sizes=ODD, **{"dropout": 0.0, "input_dropout": 0.0, **options}
+        )
         first = network.eval()(images)
         torch.testing.assert_close(network(images), first)
         assert not torch.allclose(network.train()(images), first)
-    without = MaxoutNetwork(SHAPE, CLASSES, sizes=ODD, dropout=0, input_dropout=0)
+    without = MaxoutNetwork(SHAPE, CLASSES, sizes=ODD, dropout=0.0, input_dropout=0.0)
     torch.testing.assert_close(without.train()(images), without.eval()(images))
 
 
 def test_the_gradient_reaches_every_weight() -> None:
-    network = MaxoutNetwork(SHAPE, CLASSES, sizes=TWO, dropout=0, input_dropout=0)
+    network = MaxoutNetwork(SHAPE, CLASSES, sizes=TWO, dropout=0.0, input_dropout=0.0)
     network(floats(8)).square().sum().backward()
     assert all(bool(weights.grad.any()) for weights in network.parameters())  # type: ignore[union-attr]
 
