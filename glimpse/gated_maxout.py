@@ -100,10 +100,12 @@ class GatedMaxout:
         gain, *others = self._split(gains.to(prepared.means.dtype))
         factors = F.pad(gain, (0, 1), value=1.0)  # (B, P, M + 1)
         at_once = count if gains.is_cuda else _CACHED // (population * prepared.second.shape[2])
-        pieces = (torch.split(each, max(at_once, 1)) for each in (factors, prepared.second))
-        features = torch.cat(
-            [self._second(*piece, prepared.size) for piece in zip(*pieces, strict=True)]
+        pieces = zip(
+            torch.split(factors, max(at_once, 1)),
+            torch.split(prepared.second, max(at_once, 1)),
+            strict=True,
         )
+        features = torch.cat([self._second(*piece, prepared.size) for piece in pieces])
         later, logits = self._finish(features, [other.flatten(0, 1) for other in others])
         rest = later.view(count, population, -1)
         said = logits.view(count, population, -1).log_softmax(dim=2)

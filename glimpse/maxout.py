@@ -129,7 +129,10 @@ class MaxoutDense(nn.Module):
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B U"]:
         """Return the units."""
         linear = self.filters(self.dropout(maps)).flatten(1)
-        return reduce(torch.maximum, linear.unflatten(1, (self.sizes.pieces, -1)).unbind(dim=1))
+        units: Tensor = reduce(
+            torch.maximum, linear.unflatten(1, (self.sizes.pieces, -1)).unbind(1)
+        )
+        return units
 
 
 class MaxoutNetwork(nn.Module):
