@@ -116,6 +116,7 @@ def test_the_folder_says_what_it_takes(tmp_path: Path) -> None:
             "input_dropout": 0.2,
         },
         "images": {"images": "photos", "image_size": [9, 12], "data_root": None, "canvas": None},
+        "shown": None,
     }
     assert load_base(run.path).images["image_size"] == (9, 12)
 
