@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .maps import check_maps
+
 
 class SqueezeExcitation(nn.Module):
     """Scale channels by s = sigmoid(W_2 ReLU(W_1 z)), z_c the mean of channel c.
@@ -33,6 +35,11 @@ class SqueezeExcitation(nn.Module):
         self.excite = nn.Linear(channels // reduction, channels)
 
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        """Return the maps, scaled."""
+        """Return the maps, scaled.
+
+        Raises:
+            ValueError: They are of another shape.
+        """
+        check_maps(maps, self.excite.out_features)
         scale = torch.sigmoid(self.excite(torch.relu(self.squeeze(maps.mean(dim=(2, 3))))))
         return maps * scale[:, :, None, None]
