@@ -10,6 +10,7 @@ from nets import CLASSES, SHAPE, convolutional, gains, maxout, pictures
 from torch import Tensor
 
 from glimpse import ImageSet
+from glimpse.batches import drawn
 from glimpse.canvas import CANVASES, OnCanvas
 from glimpse.feedback import FeedbackBatch
 from glimpse.gated_maxout import GatedMaxout
@@ -203,9 +204,9 @@ def test_what_a_learner_draws_is_what_reset_shows(copies: int) -> None:
     batch = _batch(4, images=canvases, network=Told(), copies=copies)
     indices = torch.tensor([5, 2, 0, 1])[: 4 // copies]
     batch.reset(seed=9, options={"indices": indices})
-    drawn, classes = batch.draw(torch.arange(9, 13, copies), indices)
+    images, classes = drawn(canvases, torch.arange(9, 13, copies), indices)
     assert (classes == batch.target[::copies]).all()
-    for group, image in enumerate(drawn):
+    for group, image in enumerate(images):
         assert (image == batch.pixels(group * copies)).all()
 
 
