@@ -119,6 +119,8 @@ def paired(values: list[float], base: list[float]) -> str:
     differences = [value - other for value, other in zip(values, base, strict=True)]
     if len(differences) < 2:
         return f"{differences[0]:+.2f}"
+    if not any(differences):
+        return "0"
     spread = stdev(differences) / sqrt(len(differences))
     half = float(student.ppf(0.975, len(differences) - 1)) * spread
     middle = mean(differences)
@@ -173,9 +175,10 @@ def main() -> None:
         changed.append((learned.mended, learned.spoilt))
         told = "  ".join(f"{name} {error:.2f}" for name, error in row.items())
         print(f"seed {seed}: {told}  ({seconds:.0f} CPU s of search)", flush=True)
-    print(f"\n{'':14} {'mean test error %':>18}  difference to gates one [95 %]")
+    print(f"\n{'':14} {'mean test error %':>18}  {'less gates one [95 %]':36} dasNet less this")
     for name, values in errors.items():
-        print(f"{name:14} {mean(values):18.2f}  {paired(values, errors['gates one'])}")
+        beside = paired(errors["dasNet"], values) if name != "dasNet" else ""
+        print(f"{name:14} {mean(values):18.2f}  {paired(values, errors['gates one']):36} {beside}")
     print("\nerror of dasNet by the number of passes at test time, mean over seeds:")
     print(
         "  ".join(
