@@ -3,6 +3,8 @@
 from .agent import Agent, Evaluation, Prediction, Survey
 from .belief import BeliefView
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
+from .es import EsConfig
+from .es_learner import EsLearner
 from .perceiver import Episodes, Perceiver
 from .ppo import PpoConfig
 from .ppo_learner import PpoLearner
@@ -17,6 +19,8 @@ __all__ = [
     "BeliefView",
     "CentreConfig",
     "Episodes",
+    "EsConfig",
+    "EsLearner",
     "Evaluation",
     "Perceiver",
     "PpoConfig",
