@@ -30,17 +30,14 @@ class EsConfig(GaussianConfig, EpisodeConfig):
         population: How many location heads a generation has.
         trials: How many images each of them is tried on, all on the same.
         search_std: Standard deviation of the weights tried, at the beginning.
-        centre_rate: The search's learning rate of where it is.
+        centre_rate: The search's learning rate of its centre at its highest; it falls as the other.
         std_rate: That of its standard deviations; None: the published one.
     """
 
-    steps: int = 1000
-    batch: int = 512
-    ema: float = 0.99
-    std: float = 0.2
-    last_std: float | None = 0.1
-    uniform: float = 0.2
-    population: int = 64
+    steps: int = 2000
+    batch: int = 256
+    uniform: float = 0.0
+    population: int = 32
     trials: int = 32
     search_std: float = 0.03
     centre_rate: float = 1.0

@@ -130,6 +130,7 @@ class EsLearner:
     def _evolve(self) -> dict[str, Tensor]:
         """Try a generation, and write the new centre into the model."""
         search, processes = self.search, self._processes
+        search.centre_rate = self.config.centre_rate * self.config.schedule(self._step)
         noise = search.noise(processes.share(search.population))
         tried = torch.cat([search.weights(noise), search.centre[None].float()])
         *_, centre = found = self.fitness(tried)

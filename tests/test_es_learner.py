@@ -185,6 +185,14 @@ def _with_fitness(learner: EsLearner, fitness: list[float]) -> None:
     learner.fitness = lambda weights: torch.tensor([*fitness, 0.0])  # type: ignore[method-assign]
 
 
+def test_the_rate_of_the_centre_falls_as_the_other() -> None:
+    learner = _learner(centre_rate=0.5, warm_up=2)
+    for step in range(5):
+        learner.step()
+        wanted = 0.5 * learner.config.schedule(step)
+        assert learner.search.centre_rate == pytest.approx(wanted)
+
+
 def test_while_looks_are_uniform_nothing_evolves() -> None:
     learner = _learner(uniform=0.3, steps=10)
     before = _locator(learner)
