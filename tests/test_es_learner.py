@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from active import FakeActive
 from cue import EYE, cue_task
 from expect import generator, refused
 from learners import GLIMPSES, SIZES, assert_same, differ, small_canvas, small_images
@@ -17,6 +18,7 @@ from glimpse import Eye, GlimpseBatch, GlimpseSensor
 from glimpse.agents import Agent, EsConfig, EsLearner
 from glimpse.agents.es_learner import together
 from glimpse.agents.rollout import Rollout, costs, roll_out
+from glimpse.envs import ActiveBatch
 from glimpse.loop import train
 from glimpse.processes import ALONE, Processes
 from glimpse.rewards import REWARDS
@@ -129,6 +131,15 @@ def test_all_heads_see_the_same(copies: int, monkeypatch: pytest.MonkeyPatch) ->
     assert not torch.equal(one, other)  # and new ones in every generation
 
 
+def test_where_rows_are_given_heads_are_tried_one_after_another() -> None:
+    batch, config = ActiveBatch(lambda: FakeActive(8)), EsConfig(**{**PLAIN, "batch": 8})
+    learner = EsLearner(config, batch, Agent.for_batch(config, batch).model)
+    one, other, *_ = _tried(learner)
+    first, again, second = learner.fitness(torch.stack([one, one, other]))
+    assert first == again
+    assert torch.equal(learner.fitness(other[None])[0], second)
+
+
 def test_many_heads_as_one() -> None:
     torch.manual_seed(0)
     locator = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
@@ -179,6 +190,17 @@ def test_a_head_that_is_no_number_ranks_last() -> None:
     told, _ = _take(learner, 1)[0], _take(other, 1)
     assert torch.equal(learner.search.centre, other.search.centre)
     assert (told["fitness best"], told["fitness mean"]) == (3.0, 1.0)
+
+
+def test_a_head_of_nan_has_a_fitness_of_nan_and_the_others_theirs() -> None:
+    learner = _learner()
+    weights = _tried(learner)
+    wanted = learner.fitness(weights)
+    weights[2] = torch.nan
+    got = learner.fitness(weights)
+    assert got.isnan().tolist() == [head == 2 for head in range(HEADS)]
+    wanted[2] = torch.nan
+    torch.testing.assert_close(got, wanted, equal_nan=True)
 
 
 def _with_fitness(learner: EsLearner, fitness: list[float]) -> None:
