@@ -29,6 +29,14 @@ TARGET_SECONDS = 1200.0  # CPU seconds of a run: ten minutes on two cores
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "the defaults": {},
     "the defaults, another seed": {"seed": 1},
+    "uniform=0.3": {"uniform": 0.3},
+    "reward=correct": {"reward": "correct"},
+    "search_std=0.01": {"search_std": 0.01},
+    "search_std=0.1": {"search_std": 0.1},
+    "population=64": {"population": 64},
+    "batch=512, population=64": {"batch": 512, "population": 64},
+    "centre_rate=0.5": {"centre_rate": 0.5},
+    "weight_decay=0.3": {"weight_decay": 0.3},
 }
 
 
