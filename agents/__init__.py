@@ -6,6 +6,8 @@ from .belief import BeliefView
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
 from .dasnet import Dasnet, DasnetConfig, FeedbackPrediction, load_dasnet
 from .dasnet_learner import DasnetLearner
+from .es import EsConfig
+from .es_learner import EsLearner
 from .gain_policy import POLICIES, look_again, mean_one
 from .perceiver import Episodes, Perceiver
 from .portions import portion
@@ -29,6 +31,8 @@ __all__ = [
     "DasnetConfig",
     "DasnetLearner",
     "Episodes",
+    "EsConfig",
+    "EsLearner",
     "Evaluation",
     "FeedbackPrediction",
     "Perceiver",

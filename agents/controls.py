@@ -4,6 +4,7 @@ Each trains a network of its own with the same budget; only the answers are taug
 control does nearly as well as a learned policy, so a result without them says little.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from glimpse.checks import check_at_least
@@ -13,7 +14,7 @@ from glimpse.tasks import answered
 
 from .learner import EpisodeLearner, Losses
 from .losses import answer_loss
-from .policies import CentrePolicy, GaussianPolicy, UniformPolicy
+from .policies import CentrePolicy, GaussianPolicy, Policy, UniformPolicy
 from .rollout import Rollout
 from .training import EpisodeConfig
 
@@ -62,13 +63,26 @@ class UntrainedConfig(EpisodeConfig):
 
 
 def control(
-    config: EpisodeConfig, batch: EpisodeBatch, model: RecurrentAttention
+    config: EpisodeConfig,
+    batch: EpisodeBatch,
+    model: RecurrentAttention,
+    *,
+    policy: Policy | None = None,
+    anneal: Callable[[int], None] | None = None,
 ) -> EpisodeLearner:
-    """Return a learner that is taught to answer, and not where to look."""
+    """Return a learner that is taught to answer, and not where to look.
+
+    Args:
+        config: As `EpisodeLearner` takes it, and so the rest.
+        batch: What to look at.
+        model: What learns.
+        policy: How locations are drawn.
+        anneal: Is told the number of every step before it is taken.
+    """
     task = answered(batch.task)
 
     def loss(rollout: Rollout) -> Losses:
         loss_t = task.loss(rollout.answers, rollout.target)
         return {"answer loss": answer_loss(loss_t, config.early)}
 
-    return EpisodeLearner(config, batch, model, loss)
+    return EpisodeLearner(config, batch, model, loss, policy=policy, anneal=anneal)

@@ -49,6 +49,12 @@ class EpisodeLearner:
         joint: Weight of the location head's and baseline's gradients in the rest of the model.
         locator_rate: The learning rate of the location head relative to that of the rest.
 
+    Attributes:
+        config: As given.
+        batch: Of the same kind as the one given.
+        model: As given.
+        learning: What the gradients change; with `config.ema` a copy of the model, else the model.
+
     Raises:
         ValueError: The batch has another number of rows or of copies, images are to be searched,
             or a sequence is to be learned with a curriculum.
@@ -76,12 +82,12 @@ class EpisodeLearner:
             )
         # Its own episodes: whoever looks through `batch` in between would disturb a record.
         self.config, self.batch, self.model = config, batch.twin(), model
-        self._learning = deepcopy(model) if config.ema else model
+        self.learning = deepcopy(model) if config.ema else model
         self._loss, self._joint = loss, joint
         self._policy = policy or config.policy
         self._anneal = anneal or (lambda step: None)
-        where = list(self._learning.locator.parameters())
-        what = [weight for weight in self._learning.parameters() if not _among(weight, where)]
+        where = list(self.learning.locator.parameters())
+        what = [weight for weight in self.learning.parameters() if not _among(weight, where)]
         self._rates = (1.0, locator_rate)
         self._optimiser = torch.optim.AdamW(
             [
@@ -127,13 +133,13 @@ class EpisodeLearner:
                 "choose a lower learning_rate"
             )
         if config.ema:
-            average(self.model, self._learning, config.ema, self._step)
+            average(self.model, self.learning, config.ema, self._step)
         self._step += 1
         return dict(zip(self._names, values.unbind(), strict=True))
 
     def _play_and_improve(self, glimpses: int) -> Float[Tensor, "L"]:
         """Do one step with the seeds, images and rates that are written down."""
-        config, model = self.config, self._learning
+        config, model = self.config, self.learning
         model.train()
         observation = self.batch.begin(self._seeds, self._indices)
         with autocast(self.batch.device, config.precision):
@@ -160,7 +166,7 @@ class EpisodeLearner:
         """Return weights, optimiser and the number of steps taken."""
         return {
             "model": self.model.state_dict(),
-            "learning": self._learning.state_dict() if self.config.ema else {},
+            "learning": self.learning.state_dict() if self.config.ema else {},
             "optimiser": self._optimiser.state_dict(),
             "step": self._step,
         }
@@ -174,7 +180,7 @@ class EpisodeLearner:
         with own_checkpoint():
             self.model.load_state_dict(state["model"])
             if self.config.ema:
-                self._learning.load_state_dict(state["learning"])
+                self.learning.load_state_dict(state["learning"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._step = int(state["step"])
         for group in self._optimiser.param_groups:  # the state may come from another device

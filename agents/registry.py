@@ -17,6 +17,8 @@ from glimpse.tasks import Task
 
 from .agent import Agent
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
+from .es import EsConfig
+from .es_learner import EsLearner
 from .ppo import PpoConfig
 from .ppo_learner import PpoLearner
 from .reinforce import ReinforceConfig, reinforce
@@ -44,6 +46,9 @@ AGENTS: Mapping[str, Entry] = {
     ),
     "ppo": Entry(
         PpoConfig, PpoLearner, "learns where to look by stable-baselines3's PPO, on a belief view"
+    ),
+    "es": Entry(
+        EsConfig, EsLearner, "learns where to look by evolution (SNES), to answer by gradients"
     ),
     "uniform": Entry(UniformConfig, control, "control: looks anywhere, learns to answer"),
     "centre": Entry(CentreConfig, control, "control: looks at the centre, learns to answer"),

@@ -19,6 +19,7 @@ from glimpse.networks import RecurrentAttention
 from glimpse.tasks import answered
 
 Choose = Callable[[Tensor], Tensor]
+Locate = Callable[[Tensor], Tensor]
 
 
 class Rollout(NamedTuple):
@@ -51,6 +52,7 @@ def roll_out(
     *,
     glimpses: int | None = None,
     joint: float = 0.0,
+    locate: Locate | None = None,
 ) -> Rollout:
     """Play the episodes that `reset`, `begin` or `sweep` began.
 
@@ -66,6 +68,8 @@ def roll_out(
         glimpses: How many glimpses to take; by default all that an episode has.
         joint: Weight with which the gradients of location head and baseline reach core and glimpse
             network: 0 detaches them, 1 lets them through as they are.
+        locate: Says the mean actions (..., a) for hidden states (..., D), both with the rows first;
+            by default the model's location head.
 
     Raises:
         ValueError: The batch judges answers itself, or its images are to be searched.
@@ -76,13 +80,14 @@ def roll_out(
         )
     glimpses = glimpses or batch.eye.glimpses
     choices = glimpses - batch.eye.glimpses + batch.eye.actions
+    locate = locate or model.locator
     state = model.initial(observation)
     hidden, actions = [], []
     for _ in range(choices):
         state = model(observation, state)
         hidden.append(state[0])
         with torch.no_grad():
-            actions.append(choose(_mean(model, state[0])))
+            actions.append(choose(_mean(locate, state[0])))
         observation = batch.look(actions[-1])
     hidden.append(model(observation, state)[0])
     seen, count = torch.stack(hidden, dim=1), batch.count  # (B, A + 1, D)
@@ -97,7 +102,7 @@ def roll_out(
     return Rollout(
         answers=answered(batch.task).answers(model.classifier(seen[:, -glimpses:]).float()),
         # Once more, for the gradient: one large product is faster than one for each glimpse.
-        means=_mean(model, acting),
+        means=_mean(locate, acting),
         actions=torch.stack(actions, dim=1)
         if actions
         else acting.new_zeros(len(seen), 0, batch.eye.action_size).float(),
@@ -116,8 +121,7 @@ def costs(rollout: Rollout, cost: float) -> Float[Tensor, "B T"]:
     return cost * (chosen & (number < rollout.glimpses[:, None])).float()
 
 
-def _mean(model: RecurrentAttention, hidden: Float[Tensor, "... D"]) -> Float[Tensor, "... a"]:
+def _mean(locate: Locate, hidden: Float[Tensor, "... D"]) -> Float[Tensor, "... a"]:
     """Return the mean action in full precision: bfloat16 would be pixels off on a large image."""
     with torch.autocast(hidden.device.type, enabled=False):
-        mean: Tensor = model.locator(hidden.float())
-    return mean
+        return locate(hidden.float())

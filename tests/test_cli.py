@@ -488,7 +488,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     ([], r"\{train,evaluate,watch,predict,reproduce, \.\.\.\}"),
     (["trian"], r"'trian'.*train"),
     (["--bogus"], r"--bogus"),
-    (["train"], r"an agent must be named, got none: add one of reinforce, ppo, uniform"),
+    (["train"], r"an agent must be named, got none: add one of reinforce, ppo, es, uniform"),
     (["train", "bogus"], r"'bogus'.*reinforce"),
     ([*TRAIN, "--bogus", "1"], r"--bogus"),
     ([*TRAIN, "--copie", "2"], r"--copie"),  # no abbreviations: they change when options are added

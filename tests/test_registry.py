@@ -52,7 +52,7 @@ def saved(tmp_path: Path) -> RunFolder:
 
 
 def test_the_agents() -> None:
-    assert set(AGENTS) == {"reinforce", "ppo", "uniform", "centre", "untrained"}
+    assert set(AGENTS) == {"reinforce", "ppo", "es", "uniform", "centre", "untrained"}
     assert len({entry.config for entry in AGENTS.values()}) == len(AGENTS)
     for entry in AGENTS.values():
         assert "\n" not in entry.summary
@@ -185,7 +185,7 @@ def _no_agent(saved: RunFolder) -> str:
 
 def test_an_unknown_agent_is_refused_and_the_known_ones_are_named(saved: RunFolder) -> None:
     _describe(saved, agent="dasnet")
-    known = "`agent` must be one of centre, ppo, reinforce, uniform, untrained, got 'dasnet'"
+    known = "`agent` must be one of centre, es, ppo, reinforce, uniform, untrained, got 'dasnet'"
     with pytest.raises(ValueError, match=_no_agent(saved) + known):
         load(saved.path)
 
