@@ -10,9 +10,13 @@ from torch import Tensor
 from .colours import EMPTY, FAINT, INK, PAPER, RIGHT, WRONG
 from .drawing import to_picture
 
-_SIDE, _GAP, _MARGIN = 112, 14, 24  # of an image's place and of an answer's, in pixels
+_SIDE, _GAP, _MARGIN = 128, 14, 24  # of an image's place and of an answer's, in pixels
+_INNER = 12  # from an answer's frame to what it holds
 _LARGE, _LINE, _SMALL = 22, 18, 13  # font sizes
 _HEAD, _ROW = 58, _SIDE + _LINE + 2 * _GAP  # heights of a group's heading and of an image
+
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,10 @@ def _row(page: Image.Image, one: Answers, top: int) -> None:
     at = (_MARGIN + (_SIDE - image.width) // 2, top + (_SIDE - image.height) // 2)
     page.paste(image, at)
     if one.target is not None:
-        text = _cut(f"true: {one.target}", _LINE, _SIDE)
+        text = f"true: {one.target}"
+        font = _largest(text, _SIDE, _LINE)
         middle = (_MARGIN + _SIDE / 2, top + _SIDE + 4)
-        draw.text(middle, text, fill=INK, font=_font(_LINE), anchor="ma")
+        draw.text(middle, _cut(text, font, _SIDE), fill=INK, font=font, anchor="ma")
     for number, (said, sure) in enumerate(zip(one.said, one.confidence, strict=True), start=1):
         right = None if one.target is None else said == one.target
         _answer(draw, (_left(number), top), said, sure, right)
@@ -87,38 +92,51 @@ def _row(page: Image.Image, one: Answers, top: int) -> None:
 def _answer(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], said: str, sure: float, right: bool | None
 ) -> None:
-    """Draw one answer: in words, whether it is right, and how sure it is."""
-    (left, top), mark = at, 0
+    """Draw one answer: in words, how sure it is, and whether it is right."""
+    (left, top), wide = at, _SIDE - 2 * _INNER
     colour = INK if right is None else RIGHT if right else WRONG
     draw.rectangle((left, top, left + _SIDE - 1, top + _SIDE - 1), outline=colour, width=2)
+    left += _INNER
+    font = _largest(said, wide)
+    middle = (left, top + 28)
+    draw.text(middle, _cut(said, font, wide), fill=colour, font=font, anchor="lm")
+    draw.text((left, top + 64), f"{100 * sure:.0f} %", fill=INK, font=_font(_LINE), anchor="lm")
     if right is not None:
-        mark = 24
-        x, y = left + _SIDE - 28, top + 12
-        tick = [(x, y + 8), (x + 6, y + 14), (x + 16, y)]
-        cross = [[(x, y), (x + 14, y + 14)], [(x, y + 14), (x + 14, y)]]
-        for line in [tick] if right else cross:
-            draw.line(line, fill=colour, width=3, joint="curve")
-    text = _cut(said, _LARGE, _SIDE - 24 - mark)
-    draw.text((left + 12, top + 8), text, fill=colour, font=_font(_LARGE))
-    draw.text((left + 12, top + 48), f"{100 * sure:.0f} % sure", fill=INK, font=_font(_SMALL + 2))
-    wide, under = _SIDE - 24, top + 78
-    draw.rectangle((left + 12, under, left + 12 + wide, under + 8), fill=EMPTY)
-    draw.rectangle((left + 12, under, left + 12 + round(wide * sure), under + 8), fill=colour)
+        _mark(draw, (left + wide - 18, top + 56), right)
+    under = top + 88
+    draw.rectangle((left, under, left + wide, under + 8), fill=EMPTY)
+    if sure > 0:
+        draw.rectangle((left, under, left + round(wide * sure), under + 8), fill=colour)
+
+
+def _mark(draw: ImageDraw.ImageDraw, at: tuple[int, int], right: bool) -> None:
+    """Draw a tick or a cross, for those who do not tell green from red."""
+    x, y = at
+    if right:
+        draw.line([(x, y + 8), (x + 6, y + 14), (x + 16, y)], fill=RIGHT, width=3, joint="curve")
+        return
+    draw.line((x, y, x + 14, y + 14), fill=WRONG, width=3)
+    draw.line((x, y + 14, x + 14, y), fill=WRONG, width=3)
 
 
 def _left(column: int) -> int:
     return _MARGIN + column * (_SIDE + _GAP)
 
 
-def _cut(text: str, size: int, width: float) -> str:
+def _largest(text: str, width: float, most: int = _LARGE) -> Font:
+    """Return the largest font in which a text is no wider than that, or the smallest."""
+    fonts = [_font(size) for size in range(most, _SMALL - 1, -1)]
+    return next((font for font in fonts if font.getlength(text) <= width), fonts[-1])
+
+
+def _cut(text: str, font: Font, width: float) -> str:
     """Return a text, or as much of it as is no wider than that, with an ellipsis."""
-    font = _font(size)
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
-    return text + "…"
+    return text.rstrip() + "…"
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> Font:
     return ImageFont.load_default(size=size)

@@ -97,8 +97,8 @@ def _legends(page: Image.Image, columns: tuple[int, int], limits: tuple[float, f
             (f"{1 / gain:.2g} or less", "1", f"{gain:g} or more"),
         ),
         (
-            "how far images differ (standard deviation)",
-            ("not at all", f"by {differs**0.5:.3g}", f"by a factor of {differs:g} or more"),
+            "how far images differ (standard deviation, as a factor)",
+            ("1: not at all", f"{differs**0.5:.3g}", f"{differs:g} or more"),
         ),
     )
     for left, bar, (head, ticks) in zip(columns, bars, heads, strict=True):
