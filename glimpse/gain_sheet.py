@@ -17,6 +17,7 @@ from .gain_map import Gains, gain_cells, spread_cells
 _MARGIN, _LABELS, _PANEL = 24, 64, 500  # widths, in pixels: a panel is about that wide
 _ACROSS = 100  # maps beside one another; a layer of more has further lines
 _ROW = 16  # the height of a pass
+_LEAST = 360  # the width of a panel, for its legend
 _LINE, _SMALL = 18, 13  # font sizes
 # Gains that a scale may end with: the first that no mean gain exceeds.
 _LIMITS = (1.05, 1.1, 1.25, 1.5, 2.0, 4.0, 8.0, 16.0)
@@ -32,8 +33,8 @@ def gain_sheet(gains: Gains, layers: Mapping[str, int], title: str) -> Image.Ima
     """
     across = min(max(layers.values()), _ACROSS)
     cell = max(min(_PANEL // across, 28), 1)
-    columns = (_MARGIN + _LABELS, 2 * (_MARGIN + _LABELS) + max(across * cell, 300))
-    width = columns[1] + max(across * cell, 300) + _MARGIN
+    columns = (_MARGIN + _LABELS, 2 * (_MARGIN + _LABELS) + max(across * cell, _LEAST))
+    width = columns[1] + max(across * cell, _LEAST) + _MARGIN
     lines = sum(-(-count // across) for count in layers.values())
     passes = len(gains.mean)
     height = 150 + len(layers) * 40 + lines * (passes * _ROW + 26) + _MARGIN

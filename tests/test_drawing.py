@@ -19,6 +19,7 @@ from glimpse.drawing import (
     contact_sheet,
     draw_fixations,
     draw_look,
+    to_picture,
 )
 from glimpse.sensor import GlimpseSensor
 
@@ -313,3 +314,13 @@ def test_a_look_on_cuda_is_drawn() -> None:
     on_cuda = _look(image=_blank().cuda(), locations=on_cpu.locations.cuda())
     pictures = [_pixels(draw_look(look, 2)) for look in (on_cpu, on_cuda)]
     np.testing.assert_array_equal(*pictures)
+
+
+@pytest.mark.parametrize(
+    ("side", "size"),
+    [(None, (20, 10)), (20, (20, 10)), (59, (40, 20)), (60, (60, 30)), (10, (10, 5)), (1, (1, 1))],
+)
+def test_a_picture_is_enlarged_by_a_whole_number(side: int | None, size: tuple[int, int]) -> None:
+    picture = to_picture(_blank(), side)
+    assert picture.size == size
+    assert (_pixels(picture) == GREY).all()
