@@ -123,13 +123,13 @@ def _left(column: int) -> int:
     return _MARGIN + column * (_SIDE + _GAP)
 
 
-def _largest(text: str, width: float, most: int = _LARGE) -> Font:
+def _largest(text: str, width: int, most: int = _LARGE) -> Font:
     """Return the largest font in which a text is no wider than that, or the smallest."""
     fonts = [_font(size) for size in range(most, _SMALL - 1, -1)]
     return next((font for font in fonts if font.getlength(text) <= width), fonts[-1])
 
 
-def _cut(text: str, font: Font, width: float) -> str:
+def _cut(text: str, font: Font, width: int) -> str:
     """Return a text, or as much of it as is no wider than that, with an ellipsis."""
     if font.getlength(text) <= width:
         return text

@@ -128,7 +128,7 @@ def _limit(logs: Float[Tensor, "T A"]) -> float:
 
 def _write(
     draw: ImageDraw.ImageDraw,
-    at: tuple[float, float],
+    at: tuple[float | int, float | int],
     text: str,
     size: int,
     *,

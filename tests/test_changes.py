@@ -1,9 +1,13 @@
 """Images that change their class: which, how many, and what is kept of them."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
+from glimpse.answer_sheet import Group
 from glimpse.batches import Batch
 from glimpse.cli.changes import Changes, answers_to
 
@@ -44,10 +48,12 @@ def test_the_first_are_kept_and_all_are_counted() -> None:
 
 def test_the_page_says_how_many_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
     headings: list[str] = []
-    monkeypatch.setattr(
-        "glimpse.cli.changes.answer_sheet",
-        lambda groups: headings.extend(group.heading for group in groups),
-    )
+
+    def draw(groups: Sequence[Group]) -> Image.Image:
+        headings.extend(group.heading for group in groups)
+        return Image.new("RGB", (1, 1))
+
+    monkeypatch.setattr("glimpse.cli.changes.answer_sheet", draw)
     changes = Changes(CLASSES, 1)
     for _ in range(400):
         changes.add(_batch(1, 1, 2), _probabilities((0, 1), (2, 1), (2, 2)))

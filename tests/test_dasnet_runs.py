@@ -15,6 +15,7 @@ from glimpse.batches import as_floats
 from glimpse.catalogue import find_images
 from glimpse.cli import main
 from glimpse.cli.dasnet_runs import draw_policy
+from glimpse.gain_map import Gains
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 BASE = ["train", "base", "--steps", "25", "--batch", "32"]
@@ -158,9 +159,12 @@ def test_the_picture_tells_of_its_passes(
     config = type(found.config)(passes=passes)
     net = Dasnet(config, found.network, found.standard, found.weights)
     titles: list[str] = []
-    monkeypatch.setattr(
-        "glimpse.cli.dasnet_runs.gain_sheet", lambda gains, layers, title: titles.append(title)
-    )
+
+    def draw(gains: Gains, layers: dict[str, int], title: str) -> Image.Image:
+        titles.append(title)
+        return Image.new("RGB", (1, 1))
+
+    monkeypatch.setattr("glimpse.cli.dasnet_runs.gain_sheet", draw)
     draw_policy(net, find_images("digits"), "validation")
     which = "pass 1" if passes == 1 else "passes 1 to 2"
     assert titles == [f"gains of all maps in {which}, on 180 validation images"]
