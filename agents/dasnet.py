@@ -9,6 +9,7 @@ attention through feedback connections", NIPS 2014. Its constants are as we reca
 """
 
 from dataclasses import asdict, dataclass, replace
+from math import cos, pi
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -46,14 +47,16 @@ class DasnetConfig:
         policy: `linear`, the paper's, or `static`, a control: the same gains whatever is seen.
         std: Standard deviation of the weights tried in the first generation.
         centre_rate: Learning rate of the centre of what is tried; 1 is the published one.
+        last_rate: That of the last generation, to which it falls along a cosine: what is found is
+            then less a matter of the last batches; None: it stays.
         std_rate: Learning rate of the standard deviations; None: the published one.
         reward: What the last answer pays: `log_loss`, the paper's weighted one, or `correct`.
         boost: How much the log-loss of a rightly classified image counts, of a wrongly classified
-            one 1 (0.005 in the paper, as we recall it).
+            one 1 (0.005 in the paper, as we recall it; there it taught us nothing).
         standardise: Whether policies read observations with mean 0 and standard deviation 1 on
             training images; the paper's read them as they are.
-        learn_from: Which training images: those that the base was `shown`, as in the paper, or the
-            `other` ones, on which it errs as it will on new ones.
+        learn_from: Which training images: those that the base was `shown`, as in the paper, as we
+            recall it, or the `other` ones, on which it errs as it will on new ones.
         seed: Of images and of what is tried; the same seed gives the same run.
     """
 
@@ -65,11 +68,12 @@ class DasnetConfig:
     policy: Literal["linear", "static"] = "linear"
     std: float = 0.02
     centre_rate: float = 1.0
+    last_rate: float | None = 0.0
     std_rate: float | None = None
     reward: Literal["log_loss", "correct"] = "log_loss"
-    boost: float = 0.005
+    boost: float = 0.1
     standardise: bool = True
-    learn_from: Literal["shown", "other"] = "shown"
+    learn_from: Literal["shown", "other"] = "other"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,11 +83,18 @@ class DasnetConfig:
         check_population(self.population)
         check_at_least(0, centre_rate=self.centre_rate, boost=self.boost)
         check_at_least(1e-12, std=self.std)
-        if self.std_rate is not None:
-            check_at_least(0, std_rate=self.std_rate)
+        for name, rate in (("std_rate", self.std_rate), ("last_rate", self.last_rate)):
+            if rate is not None:
+                check_at_least(0, **{name: rate})
         check_name("policy", self.policy, POLICIES)
         check_name("reward", self.reward, PAY)
         check_name("learn_from", self.learn_from, ("shown", "other"))
+
+    def rate_at(self, generation: int) -> float:
+        """Return the learning rate of the centre in a generation, from 0."""
+        last = self.centre_rate if self.last_rate is None else self.last_rate
+        fall = (1 + cos(pi * min(generation / self.steps, 1.0))) / 2
+        return last + (self.centre_rate - last) * fall
 
 
 class FeedbackPrediction(NamedTuple):

@@ -81,6 +81,7 @@ class DasnetLearner:
                 "the fitness of some individual must be a number, got NaN of all: choose a smaller "
                 "`std`, or look for NaN in the base's weights"
             )
+        search.centre_rate = self.config.rate_at(search.generation)
         search.improve(noise, every, processes)
         return {
             "fitness": fitness[-1],

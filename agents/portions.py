@@ -45,7 +45,7 @@ def portion(images: ImageSource, count: int | None, *, other: bool = False) -> P
     if other and count == len(pool):
         raise ValueError(
             f"the base must leave some of {len(pool)} training images, got none left: train it "
-            "with fewer train_images"
+            "with fewer train_images, or choose learn_from='shown'"
         )
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(0)).to(pool.device)
     return Part({"train": pool[order[count:] if other else order[:count]]})

@@ -4,15 +4,17 @@ Every random number is a function of a row's seed and of how many episodes that 
 row sees the same episodes alone and among others, on CPU and on CUDA.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from .checks import whole_numbers
-from .image_set import ImageSource
+from .batch_checks import checked_options
+from .checks import check_count, check_name, whole_numbers
+from .image_set import SPLITS, ImageSource
 from .randomness import keys_of, uniform
 
 # Streams of random numbers: which image, what is random in it, the first location.
@@ -20,6 +22,22 @@ _IMAGE, _CANVAS, _LOCATION = range(3)
 
 Rows = Int64[Tensor, "R"] | slice
 Seed = int | np.integer | Sequence[int] | np.ndarray | Int64[Tensor, "B"] | None
+
+
+class Asked(NamedTuple):
+    """What a reset asks for.
+
+    Attributes:
+        rows: How many rows there shall be.
+        which: Those that begin anew.
+        seeds: Of all rows; None: the next episode of the seeds they have.
+        indices: The images, one for each group of copies; None: they are drawn.
+    """
+
+    rows: int
+    which: Rows
+    seeds: Int64[Tensor, "B"] | None
+    indices: Int64[Tensor, "G"] | None
 
 
 class Assignment:
@@ -36,10 +54,53 @@ class Assignment:
     """
 
     def __init__(self, images: ImageSource, copies: int, split: str) -> None:
-        self._images, self._copies = images, copies
+        self._images, self._copies, self._split = images, copies, split
         self._pool = images.splits[split]
         self._streams = torch.tensor([[_IMAGE], [_CANVAS]], device=images.device)
         self.allot(0)
+
+    def asked(self, seed: Seed, options: Mapping[str, Any], usual: int) -> Asked:
+        """Return what a reset asks for.
+
+        Args:
+            seed: Row b gets `seed + b`, or its own of a sequence; None: all go on.
+            options: `indices` and `reset_mask`, as environments take them.
+            usual: How many rows begin where no option says otherwise.
+
+        Raises:
+            ValueError: An option is not known or of the wrong shape, or there are not as many seeds
+                as rows.
+        """
+        device = self._images.device
+        indices, mask = checked_options(
+            options, self.rows, self._copies, self._images.count, device
+        )
+        rows = usual if mask is None else self.rows
+        rows = rows if indices is None else len(indices) * self._copies
+        # all rows as a slice: cheaper than naming them
+        which: Rows = slice(None) if mask is None else mask.nonzero()[:, 0]
+        return Asked(rows, which, row_seeds(seed, rows, device), indices)
+
+    def parts(self, split: str | None, rows: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Return seeds and indices with which every image of a split is shown once.
+
+        What is random in an image's episode depends on its index and the seed, not on the batch.
+
+        Args:
+            split: Which; None: that from which images are drawn.
+            rows: How many begin at once, copies included; the last batch is short.
+            seed: Of what is random.
+
+        Raises:
+            ValueError: There is no such split, or no image in it.
+        """
+        split = split or self._split
+        check_split(self._images, split)
+        number = torch.arange(self._copies, device=self._images.device)
+        count = self._images.count
+        row_seeds(seed, count * self._copies, self._images.device)  # none may run out of range
+        for part in torch.split(self._images.splits[split], rows // self._copies):
+            yield (seed + part[:, None] + number * count).flatten(), part
 
     def allot(self, rows: int) -> None:
         """Make room for this many rows, with seeds nobody chose."""
@@ -93,6 +154,32 @@ class Assignment:
     def first_locations(self, which: Rows) -> Float[Tensor, "R 2"]:
         """Return a location for each of these rows, uniform in [-1, 1] x [-1, 1]."""
         return (uniform(keys_of(self._keys[which], _LOCATION), 2) * 2 - 1).float()
+
+
+def check_rows(images: ImageSource, rows: int, copies: int, split: str) -> None:
+    """Refuse rows that cannot be divided into copies, or a split without images.
+
+    Raises:
+        ValueError: They are so.
+    """
+    check_count(1, rows=rows, copies=copies)
+    check_split(images, split)
+    if rows % copies:
+        raise ValueError(
+            f"`rows` must be a multiple of copies={copies}, got {rows}: "
+            f"choose {max(rows // copies, 1) * copies}"
+        )
+
+
+def check_split(images: ImageSource, split: str) -> None:
+    """Refuse a split that is not there, or that holds nothing.
+
+    Raises:
+        ValueError: It is so.
+    """
+    check_name("split", split, SPLITS)
+    if len(images.splits.get(split, ())) == 0:
+        raise ValueError(f"split {split!r} must hold images, got none: choose another split")
 
 
 def row_seeds(seed: Seed, rows: int, device: torch.device) -> Int64[Tensor, "B"] | None:

@@ -61,6 +61,7 @@ class Base:
             ValueError: There is no such layer, or it cannot have gains; the network does not take
                 such images, or returns no logits for them.
         """
+        layers = (layers,) if isinstance(layers, str) else layers
         network, names = _moved(self.network, example.device), tuple(layers or self.layers)
         if not isinstance(network, MaxoutNetwork):
             return GatedModule(network, names, example)

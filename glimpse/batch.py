@@ -25,13 +25,13 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from .assignment import Assignment, Rows, Seed, row_seeds
-from .batch_checks import check_step, checked_options
-from .checks import check_at_least, check_count, check_name
+from .assignment import Assignment, Rows, Seed, check_rows
+from .batch_checks import check_step
+from .checks import check_at_least, check_name
 from .coordinates import action_scale, checked_to_pixels, lengths_of
 from .episodes import Info, Observation
 from .eye import Eye
-from .image_set import SPLITS, ImageSource
+from .image_set import ImageSource
 from .mixed_set import MixedSet
 from .rewards import REWARDS
 from .sensor import Prepared
@@ -104,18 +104,10 @@ class GlimpseBatch:
         cost: float = 0.0,
         memory: float = 2.0**33,
     ) -> None:
-        check_count(1, rows=rows, copies=copies)
+        check_rows(images, rows, copies, split)
         check_at_least(0, memory=memory, cost=cost)
-        check_name("split", split, SPLITS)
         check_name("predict", predict, PREDICT)
         check_name("reward", reward, REWARDS)
-        if rows % copies:
-            raise ValueError(
-                f"`rows` must be a multiple of copies={copies}, got {rows}: "
-                f"choose {max(rows // copies, 1) * copies}"
-            )
-        if len(images.splits.get(split, ())) == 0:
-            raise ValueError(f"split {split!r} must hold images, got none: choose another split")
         if isinstance(images.task, Sequence) and eye.stop:
             raise ValueError(
                 "`stop` must be False for a sequence, got True: every answer needs its glimpses"
@@ -226,18 +218,10 @@ class GlimpseBatch:
             ValueError: An option is not known or of the wrong shape, or there are not as many seeds
                 as rows.
         """
-        count, begun = self.images.count, self._assignment.rows
-        indices, mask = checked_options(options or {}, begun, self.copies, count, self.device)
-        rows = begun if mask is not None else self.rows
-        rows = rows if indices is None else len(indices) * self.copies
-        seeds = row_seeds(seed, rows, self.device)
-        if mask is None:
-            if rows != self._assignment.rows:
-                self._allot(rows)
-            which: Rows = slice(None)  # cheaper than naming all
-        else:
-            which = mask.nonzero()[:, 0]
-        self._begin(which, seeds, indices)
+        asked = self._assignment.asked(seed, options or {}, self.rows)
+        if asked.rows != self._assignment.rows:
+            self._allot(asked.rows)
+        self._begin(asked.which, asked.seeds, asked.indices)
         return self._observe(), {"target": self._target.clone()}
 
     def step(
@@ -319,17 +303,8 @@ class GlimpseBatch:
         Raises:
             ValueError: There is no such split, or no image in it.
         """
-        split = split or self.split
-        check_name("split", split, SPLITS)
-        number = torch.arange(self.copies, device=self.device)
-        every = self.images.count * self.copies
-        row_seeds(seed, every, self.device)  # none may run out of range
-        pool = self.images.splits.get(split)
-        if pool is None or len(pool) == 0:
-            raise ValueError(f"split {split!r} must hold images, got none: choose another split")
-        for part in torch.split(pool, self.rows // self.copies):
-            seeds = seed + part[:, None] + number * self.images.count
-            yield self.reset(seed=seeds.flatten(), options={"indices": part})
+        for seeds, part in self._assignment.parts(split, self.rows, seed):
+            yield self.reset(seed=seeds, options={"indices": part})
 
     def _begin(
         self, which: Rows, seeds: Int64[Tensor, "B"] | None, indices: Int64[Tensor, "G"] | None

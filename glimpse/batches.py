@@ -39,9 +39,12 @@ def swept(images: ImageSource, split: str, rows: int, *, seed: int = 0) -> Itera
     """Return every image of a split once, `rows` at a time; the last batch may be short.
 
     What is random in an image depends on its index and the seed, not on the batch.
+
+    Raises:
+        ValueError: There is no such split, or no image in it.
     """
-    for part in torch.split(images.splits[split], rows):
-        yield drawn(images, seed + part, part)
+    for seeds, part in Assignment(images, 1, split).parts(split, rows, seed):
+        yield drawn(images, seeds, part)
 
 
 def as_floats(pixels: Shaped[Tensor, "*S C H W"]) -> Float32[Tensor, "*S C H W"]:

@@ -18,13 +18,14 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
-from .assignment import Assignment, Rows, Seed, row_seeds
-from .batch_checks import check_gains, checked_options
+from .assignment import Assignment, Rows, Seed, check_rows
+from .batch_checks import check_gains
+from .batches import as_floats
 from .checks import check_at_least, check_count, check_name
 from .episodes import Info, Observation
 from .feedback_pay import PAY
 from .gating import Gated
-from .image_set import SPLITS, ImageSource
+from .image_set import ImageSource
 from .tasks import Classification
 
 Step = tuple[Observation, Tensor, Tensor, Tensor, Info]
@@ -75,18 +76,11 @@ class FeedbackBatch:
         copies: int = 1,
         split: str = "train",
     ) -> None:
-        check_count(1, rows=rows, copies=copies, passes=passes)
+        check_count(1, passes=passes)
+        check_rows(images, rows, copies, split)
         check_at_least(0, boost=boost)
-        check_name("split", split, SPLITS)
         check_name("reward", reward, PAY)
-        if rows % copies:
-            raise ValueError(
-                f"`rows` must be a multiple of copies={copies}, got {rows}: choose "
-                f"{max(rows // copies, 1) * copies}"
-            )
         task = _checked_task(network, images)
-        if len(images.splits.get(split, ())) == 0:
-            raise ValueError(f"split {split!r} must hold images, got none: choose another split")
         self.network, self.images, self.rows, self.copies = network, images, rows, copies
         self.passes, self.boost, self.split, self.task = passes, boost, split, task
         self.maps = sum(network.layers.values())
@@ -100,19 +94,6 @@ class FeedbackBatch:
     ) -> Float[Tensor, "*S"]:
         """Return what these last answers pay."""
         return self._pay(log_probs, target, self.boost)
-
-    def draw(
-        self, seeds: Int64[Tensor, "G"], indices: Int64[Tensor, "G"]
-    ) -> tuple[Float32[Tensor, "G C H W"], Int64[Tensor, "G"]]:
-        """Return the images and classes that `reset` with these seeds and indices would show.
-
-        For learners who look with a whole population; nothing else changes. Where rows share an
-        image, the seed is that of their first.
-        """
-        assignment = Assignment(self.images, 1, self.split)
-        assignment.allot(len(indices))
-        assignment.begin(slice(None), seeds, indices)
-        return self._pixels(assignment, slice(None)), assignment.target
 
     def pixels(self, row: int) -> Float32[Tensor, "C H W"]:
         """Return the image that a row looks at.
@@ -156,15 +137,11 @@ class FeedbackBatch:
             ValueError: An option is not known or of the wrong shape, or there are not as many seeds
                 as rows.
         """
-        count, begun = self.images.count, self._assignment.rows
-        indices, mask = checked_options(options or {}, begun, self.copies, count, self.device)
-        rows = begun if mask is not None else self.rows
-        rows = rows if indices is None else len(indices) * self.copies
-        seeds = row_seeds(seed, rows, self.device)
-        if mask is None and rows != begun:
-            self._allot(rows)
-        which: Rows = slice(None) if mask is None else mask.nonzero()[:, 0]
-        self._assignment.begin(which, seeds, indices)
+        asked = self._assignment.asked(seed, options or {}, self.rows)
+        if asked.rows != self._assignment.rows:
+            self._allot(asked.rows)
+        which = asked.which
+        self._assignment.begin(which, asked.seeds, asked.indices)
         self._target = self._assignment.target
         self._steps[which], self._over[which], self._gains[which] = 0, False, 1.0
         self._look(which)
@@ -206,16 +183,8 @@ class FeedbackBatch:
         Raises:
             ValueError: There is no such split, or no image in it.
         """
-        split = split or self.split
-        check_name("split", split, SPLITS)
-        pool = self.images.splits.get(split)
-        if pool is None or len(pool) == 0:
-            raise ValueError(f"split {split!r} must hold images, got none: choose another split")
-        number = torch.arange(self.copies, device=self.device)
-        row_seeds(seed, self.images.count * self.copies, self.device)  # none may be out of range
-        for part in torch.split(pool, self.rows // self.copies):
-            seeds = seed + part[:, None] + number * self.images.count
-            yield self.reset(seed=seeds.flatten(), options={"indices": part})
+        for seeds, part in self._assignment.parts(split, self.rows, seed):
+            yield self.reset(seed=seeds, options={"indices": part})
 
     def twin(self) -> "FeedbackBatch":
         """Return another batch of the same kind, with episodes of its own."""
@@ -235,7 +204,7 @@ class FeedbackBatch:
 
     def _pixels(self, assignment: Assignment, which: Rows) -> Float32[Tensor, "R C H W"]:
         drawn = self.images.draw(assignment.index[which], assignment.canvas_keys[which])
-        return drawn / 255 if drawn.dtype == torch.uint8 else drawn.float()
+        return as_floats(drawn)
 
     def _look(self, which: Rows) -> None:
         if len(self._gains[which]) == 0:

@@ -22,8 +22,10 @@ from torch.nn import functional as F
 from .gating import Pass
 from .maxout import MaxoutNetwork
 
-# Numbers that the second stage holds at once: what stays in a processor's cache.
-_CHUNK = 2**20
+# Numbers that the second stage makes at once, before its maximum: what stays in a cache.
+_CACHED = 2**20
+# Numbers that are kept of images at once: responses, and what the second stage passes on.
+_KEPT = 2**24
 
 
 class Responses(NamedTuple):
@@ -67,11 +69,11 @@ class GatedMaxout:
 
     def chunk(self, images: Float[Tensor, "B C H W"], population: int) -> int:
         """Return how many of such images are best looked at at once by this many individuals."""
-        if images.is_cuda:
-            return len(images)
         first, second, *_ = self.network.convolutions
         height, width = first.size_of((images.shape[2], images.shape[3]))
-        return max(_CHUNK // (population * second.filters.out_channels * height * width), 1)
+        responses = second.filters.out_channels * (first.sizes.maps + 1)
+        passed_on = second.sizes.maps * population
+        return max(_KEPT // ((responses + passed_on) * height * width), 1)
 
     @torch.no_grad()
     def prepare(self, images: Float[Tensor, "B C H W"]) -> Responses:
@@ -95,18 +97,19 @@ class GatedMaxout:
     def look(self, prepared: Responses, gains: Float[Tensor, "B P A"]) -> Pass:
         """Make one pass with these gains."""
         count, population, _ = gains.shape
-        second = self.network.convolutions[1]
         gain, *others = self._split(gains.to(prepared.means.dtype))
-        linear = torch.bmm(F.pad(gain, (0, 1), value=1.0), prepared.second)  # (B, P, K)
-        blocks = linear.view(-1, second.sizes.pieces, *prepared.size, second.sizes.maps)
-        features = second.pooled(
-            blocks.permute(0, 1, 4, 2, 3).unbind(dim=1)
-        )  # (B P, m, h, w), its maps innermost in memory
+        factors = F.pad(gain, (0, 1), value=1.0)  # (B, P, M + 1)
+        at_once = count if gains.is_cuda else _CACHED // (population * prepared.second.shape[2])
+        pieces = zip(
+            torch.split(factors, max(at_once, 1)),
+            torch.split(prepared.second, max(at_once, 1)),
+            strict=True,
+        )
+        features = torch.cat([self._second(*piece, prepared.size) for piece in pieces])
         later, logits = self._finish(features, [other.flatten(0, 1) for other in others])
-        means = gain * prepared.means[:, None]
         rest = later.view(count, population, -1)
-        logits = logits.view(count, population, -1)
-        return Pass(torch.cat([means, rest], dim=2), logits.log_softmax(dim=2))
+        said = logits.view(count, population, -1).log_softmax(dim=2)
+        return Pass(torch.cat([gain * prepared.means[:, None], rest], dim=2), said)
 
     @torch.no_grad()
     def look_once(self, images: Float[Tensor, "B C H W"], gains: Float[Tensor, "B A"]) -> Pass:
@@ -118,6 +121,18 @@ class GatedMaxout:
         later, logits = self._finish(second(maps), others)
         seen = torch.cat([maps.mean(dim=(2, 3)), later], dim=1)
         return Pass(seen[:, None], logits.log_softmax(dim=1)[:, None])
+
+    def _second(
+        self,
+        factors: Float[Tensor, "b P N"],
+        responses: Float[Tensor, "b N K"],
+        size: tuple[int, int],
+    ) -> Float[Tensor, "R m h w"]:
+        """Return the second stage's maps of all individuals, image after image."""
+        second = self.network.convolutions[1]
+        linear = torch.bmm(factors, responses)  # (b, P, K)
+        blocks = linear.view(-1, second.sizes.pieces, *size, second.sizes.maps)
+        return second.pooled(blocks.permute(0, 1, 4, 2, 3).unbind(dim=1))
 
     def _split(self, gains: Float[Tensor, "... A"]) -> tuple[Tensor, ...]:
         """Return the gains of each layer."""

@@ -10,12 +10,12 @@ called `paper` are those of its network for CIFAR as we recall them, with its de
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from math import prod
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .checks import check_count, check_name
 
@@ -65,7 +65,7 @@ class Sizes(NamedTuple):
 
 
 SIZES: Mapping[str, Sizes] = {
-    "small": Sizes((Stage(16, 5, 2, 2, 2), Stage(16, 5, 2, 2, 2), Stage(16, 3, 1, 2, 2))),
+    "small": Sizes((Stage(16, 5, 2, 2, 2), Stage(16, 5, 2, 2, 2)), Dense(32, 2)),
     "paper": Sizes(
         (Stage(96, 8, 4, 4, 2), Stage(192, 8, 3, 4, 2), Stage(192, 5, 3, 2, 2)), Dense(500, 5)
     ),
@@ -96,7 +96,13 @@ class MaxoutStage(nn.Module):
 
     def pooled(self, pieces: Sequence[Float[Tensor, "B M H W"]]) -> Float[Tensor, "B M h w"]:
         """Return the largest of the pieces, and of that the largest in every window."""
-        return F.max_pool2d(reduce(torch.maximum, pieces), self.sizes.pool, self.sizes.stride)
+        largest = reduce(torch.maximum, pieces)
+        # rows, then columns: with maps innermost in memory three times as fast as max_pool2d on CPU
+        for axis in (2, 3):
+            largest = reduce(
+                torch.maximum, largest.unfold(axis, self.sizes.pool, self.sizes.stride).unbind(-1)
+            )
+        return largest
 
     def size_of(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return height and width of the maps for an input of this height and width."""
@@ -105,25 +111,28 @@ class MaxoutStage(nn.Module):
 
 
 class MaxoutDense(nn.Module):
-    """A layer of maxout units.
+    """A layer of maxout units, each of which sees all maps: filters as large as these.
 
     Args:
-        features: Of the input.
+        shape: Of the maps, (C, H, W).
         sizes: Of the layer.
         dropout: Which share of the input is dropped in training.
     """
 
-    def __init__(self, features: int, sizes: Dense, dropout: float = 0.0) -> None:
+    def __init__(self, shape: tuple[int, int, int], sizes: Dense, dropout: float = 0.0) -> None:
         super().__init__()
         self.sizes = sizes
         self.dropout = nn.Dropout(dropout)
-        self.filters = nn.Linear(features, sizes.pieces * sizes.units)
+        # as a convolution more than twice as fast on CPU as laid out in a row for a linear layer
+        self.filters = nn.Conv2d(shape[0], sizes.pieces * sizes.units, shape[1:])
 
-    def forward(self, features: Float[Tensor, "B ..."]) -> Float[Tensor, "B U"]:
-        """Return the units; maps are laid out in a row."""
-        linear = self.filters(self.dropout(features.flatten(1)))
-        largest: Tensor = linear.unflatten(1, (self.sizes.pieces, self.sizes.units)).amax(dim=1)
-        return largest
+    def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B U"]:
+        """Return the units."""
+        linear = self.filters(self.dropout(maps)).flatten(1)
+        units: Tensor = reduce(
+            torch.maximum, linear.unflatten(1, (self.sizes.pieces, -1)).unbind(1)
+        )
+        return units
 
 
 class MaxoutNetwork(nn.Module):
@@ -169,11 +178,11 @@ class MaxoutNetwork(nn.Module):
                     f"images must be large enough for {len(sizes.stages)} stages, got "
                     f"{shape[1]}x{shape[2]} pixels: choose smaller sizes or enlarge them"
                 )
-        features = channels * size[0] * size[1]
+        left = (channels, size[0], size[1])
         self.stages = nn.ModuleList(stages)
-        self.dense = MaxoutDense(features, sizes.dense, dropout) if sizes.dense else None
+        self.dense = MaxoutDense(left, sizes.dense, dropout) if sizes.dense else None
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(sizes.dense.units if sizes.dense else features, classes)
+        self.classifier = nn.Linear(sizes.dense.units if sizes.dense else prod(left), classes)
         # maps innermost in memory: more than twice as fast on CPU, and what CUDA prefers
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

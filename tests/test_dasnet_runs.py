@@ -18,7 +18,7 @@ from glimpse.cli.dasnet_runs import draw_policy
 from glimpse.gain_map import Gains
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
-BASE = ["train", "base", "--steps", "25", "--batch", "32"]
+BASE = ["train", "base", "--steps", "25", "--batch", "32", "--train_images", "600"]
 # So wide a spread that some answers change.
 TRAIN = ["train", "dasnet", "--population", "2", "--batch", "8", "--passes", "2", "--std", "0.05"]
 
