@@ -9,7 +9,7 @@ from math import cos, pi
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from glimpse.batches import drawn, swept
@@ -166,11 +166,11 @@ class BaseLearner:
 
 
 @torch.no_grad()
-def error_of(network: MaxoutNetwork, images: ImageSource, split: str) -> ErrorRate:
-    """Return the error of a network on a split."""
+def error_of(network: nn.Module, images: ImageSource, split: str, *, seed: int = 0) -> ErrorRate:
+    """Return the error of a network on a split; the seed is of what is random in images."""
     network.eval()
     wrong = [
         int((network(batch.images).argmax(dim=1) != batch.target).sum())
-        for batch in swept(images, split, _ROWS)
+        for batch in swept(images, split, _ROWS, seed=seed)
     ]
     return ErrorRate(sum(wrong), len(images.splits[split]))

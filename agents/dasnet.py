@@ -171,16 +171,9 @@ class Dasnet:
         images = to_tensor(images)
         check_images(images)
         pixels = as_floats(images).to(self.weights.device)
-        choose, said, set_to = self.choose(self.weights[None]), [], []
-        prepared = self.network.prepare(pixels)
-        seen = self.network.look(prepared, pixels.new_ones(len(pixels), 1, self.maps))
-        said.append(seen.log_probs[:, 0])
-        for _ in range(self.config.passes):
-            gains = choose(seen)
-            seen = self.network.look(prepared, gains)
-            said.append(seen.log_probs[:, 0])
-            set_to.append(gains[:, 0])
-        return FeedbackPrediction(torch.stack(said, dim=1).exp(), torch.stack(set_to, dim=1))
+        parts = torch.split(pixels, self.network.chunk(pixels, 1))
+        predicted = [self._predicted(part) for part in parts]
+        return FeedbackPrediction(*map(torch.cat, zip(*predicted, strict=True)))
 
     def evaluate(
         self, images: ImageSource, split: str, *, passes: int | None = None, seed: int = 0
@@ -207,6 +200,19 @@ class Dasnet:
         run.write_json("agent.json", {"agent": "dasnet", "config": asdict(self.config)})
         tensors = {"policy": self.weights, "mean": self.standard.mean, "scale": self.standard.scale}
         run.write_weights(tensors)
+
+    def _predicted(self, pixels: Float32[Tensor, "B C H W"]) -> FeedbackPrediction:
+        """Return the same of floats, as many as are best looked at at once."""
+        choose, said, set_to = self.choose(self.weights[None]), [], []
+        prepared = self.network.prepare(pixels)
+        seen = self.network.look(prepared, pixels.new_ones(len(pixels), 1, self.maps))
+        said.append(seen.log_probs[:, 0])
+        for _ in range(self.config.passes):
+            gains = choose(seen)
+            seen = self.network.look(prepared, gains)
+            said.append(seen.log_probs[:, 0])
+            set_to.append(gains[:, 0])
+        return FeedbackPrediction(torch.stack(said, dim=1).exp(), torch.stack(set_to, dim=1))
 
     def check_sizes(self) -> None:
         """Refuse a policy that does not fit the network.

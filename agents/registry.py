@@ -58,6 +58,13 @@ AGENTS: Mapping[str, Entry] = {
 }
 
 
+# What looks at no glimpses, and who reads its runs.
+_READ_BY: Mapping[str, str] = {
+    "base": "glimpse.bases.find_network(run)",
+    "dasnet": "glimpse.agents.load_dasnet(run)",
+}
+
+
 def save(agent: Agent, run: RunFolder) -> None:
     """Write an agent into a run's folder: `agent.json` and `weights.safetensors`.
 
@@ -95,6 +102,7 @@ def load(
     """
     folder = RunFolder.open(run)
     description = folder.read_json("agent.json")
+    _check_looks(folder, str(description.get("agent")))
     try:
         name = description["agent"]
         check_name("agent", name, AGENTS)
@@ -118,3 +126,16 @@ def load(
             "glimpse_network it was trained with"
         ) from error
     return agent
+
+
+def _check_looks(folder: RunFolder, name: str) -> None:
+    """Refuse the runs of what looks at no glimpses.
+
+    Raises:
+        ValueError: The name is that of a base or of dasNet.
+    """
+    if name in _READ_BY:
+        raise ValueError(
+            f"{folder.path} must be the run of an agent that looks at glimpses, got one of {name}: "
+            f"read it with {_READ_BY[name]}"
+        )

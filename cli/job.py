@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from jsonargparse import Namespace
 from PIL import Image
 
 from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
@@ -19,6 +20,21 @@ INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
+class Uses:
+    """What can be done with a run; each takes a command's options and returns the exit code.
+
+    Attributes:
+        evaluate: `glimpse evaluate`.
+        watch: `glimpse watch`.
+        predict: `glimpse predict`.
+    """
+
+    evaluate: Callable[[Namespace], int]
+    watch: Callable[[Namespace], int]
+    predict: Callable[[Namespace], int]
+
+
+@dataclass(frozen=True)
 class Trainer:
     """A row of the table of what can be trained.
 
@@ -27,12 +43,14 @@ class Trainer:
         options: The dataclasses of its options.
         begin: Trains with options by name; returns the exit code.
         resume: Goes on with the run in a folder; returns the exit code.
+        uses: What can be done with a run.
     """
 
     summary: str
     options: tuple[type, ...]
     begin: Callable[[Mapping[str, Any]], int]
     resume: Callable[[RunFolder], int]
+    uses: Uses
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from .job import INTERRUPTED
 
 _COMMANDS = {
     "train": (train, "train an agent, or go on with an interrupted run"),
-    "evaluate": (evaluate, "print the errors of a trained agent after each glimpse"),
-    "watch": (watch, "draw where a trained agent looks and what it believes"),
+    "evaluate": (evaluate, "print the errors of what was trained, after each glimpse or pass"),
+    "watch": (watch, "draw where a trained agent looks, or what it heeds, and what it believes"),
     "predict": (predict, "say what image files show"),
     "reproduce": (reproduce, "regenerate a paper's table, cell by cell"),
     "list": (overview, "list environments, agents and image sets"),

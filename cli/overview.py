@@ -4,9 +4,10 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.table import Table
 
-from glimpse.agents import AGENTS
 from glimpse.catalogue import image_names
 from glimpse.envs import ENVIRONMENTS
+
+from .train import TRAINERS
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def run(options: Namespace) -> int:
         or "your own: --images NAME or FOLDER"
         for name, view in ENVIRONMENTS.items()
     }
-    agents = {name: entry.summary for name, entry in AGENTS.items()}
+    agents = {name: trainer.summary for name, trainer in TRAINERS.items()}
     console = Console()
     for title, rows in (
         ("environments", environments),

@@ -20,7 +20,7 @@ from glimpse.whole_image import Convolutional, FullyConnected
 from .options import EVALUATION_ROWS, make_core
 from .ram import BATCH, TASKS, Cell, Network, Task
 from .report import print_diagnosis, to_json
-from .train import train_run
+from .train_agent import train_run
 
 # Looks at each image that are averaged in the column of averages.
 _PASSES = 10

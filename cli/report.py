@@ -1,13 +1,17 @@
-"""How the commands print what was measured."""
+"""How the commands print and write what was measured."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
 from glimpse.agents import Agent, Evaluation
+from glimpse.atomic import write_atomically
 from glimpse.diagnosis import Diagnosis
 from glimpse.evaluation import ErrorRate
 from glimpse.halting import Halt
@@ -75,6 +79,13 @@ def to_json(evaluation: Evaluation, split: str) -> dict[str, Any]:
         ],
         "diagnosis": asdict(evaluation.diagnosis),
     }
+
+
+def write_picture(picture: Image.Image, path: Path) -> None:
+    """Write a PNG file, whole or not at all."""
+    content = BytesIO()
+    picture.save(content, "PNG")
+    write_atomically(path, content.getvalue())
 
 
 def _by_glimpse(evaluation: Evaluation) -> Iterator[tuple[ErrorRate, ErrorRate]]:

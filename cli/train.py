@@ -1,40 +1,21 @@
 """`glimpse train`: train an agent, or go on with an interrupted run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
-from functools import partial
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import torch
 from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is not in its __all__
     ActionConfigFile,
     ArgumentParser,
     Namespace,
 )
-from rich.console import Console
 
-from glimpse.agents import AGENTS, Agent, load, save
-from glimpse.batch import GlimpseBatch
-from glimpse.checks import check_name
-from glimpse.device import find_device
-from glimpse.drawing import contact_sheet
-from glimpse.loop import Progress
+from glimpse.agents import AGENTS
 from glimpse.run_folder import RunFolder, read_yaml
 
-from . import train_base, train_dasnet
-from .job import Job, Trainer, agent_of, do, interrupted, new_place
-from .options import (
-    EVALUATION_ROWS,
-    RunOptions,
-    ViewOptions,
-    check_fit,
-    given,
-    make_core,
-    resolved,
-)
-from .report import print_evaluation, to_json
+from . import train_agent, train_base, train_dasnet
+from .job import Trainer, agent_of
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -88,126 +69,27 @@ def run(options: Namespace) -> int:
 
 def _resume(path: str) -> int:
     folder = RunFolder.open(path)
-    name = agent_of(folder)
-    check_name("agent", name, TRAINERS)
-    return TRAINERS[name].resume(folder)
+    return trainer_of(folder).resume(folder)
 
 
-def _begin_agent(name: str, options: Mapping[str, Any]) -> int:
-    run_options = RunOptions(**given(options, RunOptions))
-    kind = AGENTS[name].config
-    config = kind(**{field.name: options[field.name] for field in fields(kind)})  # None counts
-    view = given(options, ViewOptions)
-    torch.set_num_threads(run_options.threads)
-    device = find_device(run_options.device)
-    cores = _cores(run_options.env, view, config, device)
-    agent = Agent.for_batch(config, cores[0])
-    folder = RunFolder.create(run_options.run or new_place(name, run_options.env))
-    kept = {key: value for key, value in asdict(run_options).items() if key != "run"}
-    folder.write_config({**kept, **_plain(resolved(run_options.env, view)), **asdict(config)})
-    save(agent, folder)
-    return _train(name, agent, cores, folder, run_options)
+def trainer_of(folder: RunFolder) -> Trainer:
+    """Return the row of what was trained in a folder.
 
-
-def _resume_agent(folder: RunFolder) -> int:
-    stored = folder.read_config()
-    run_options = RunOptions(**given(stored, RunOptions))
-    torch.set_num_threads(run_options.threads)
-    device = find_device(run_options.device)
-    agent = load(folder.path, device=device)
-    name = agent_of(folder)
-    cores = _cores(run_options.env, given(stored, ViewOptions), agent.config, device)
-    check_fit(agent, cores[0], folder)
-    return _train(name, agent, cores, folder, run_options, checkpoint=folder.read_checkpoint())
-
-
-def _cores(
-    env: str, view: Mapping[str, Any], config: Any, device: torch.device
-) -> tuple[GlimpseBatch, GlimpseBatch]:
-    """Return what is looked at in training and what is looked at in evaluation."""
-    rows = config.batch * config.copies
-    return (
-        make_core(env, view, rows, device, copies=config.copies),
-        make_core(env, view, EVALUATION_ROWS, device),
-    )
-
-
-def _train(
-    name: str,
-    agent: Agent,
-    cores: tuple[GlimpseBatch, GlimpseBatch],
-    folder: RunFolder,
-    options: RunOptions,
-    *,
-    checkpoint: Mapping[str, Any] | None = None,
-) -> int:
-    _, judge = cores
-    progress = train_run(name, agent, cores, folder, options.log_every, checkpoint=checkpoint)
-    if progress.step < progress.steps:
-        return interrupted(progress, folder)
-    split = "test" if len(judge.images.splits.get("test", ())) else "train"
-    with Console(stderr=True).status("evaluating"):
-        evaluation = agent.evaluate(judge, split)
-    folder.write_json("evaluation.json", to_json(evaluation, split))
-    print_evaluation(agent, evaluation, split)
-    print(f"run: {folder.path}")
-    return 0
-
-
-def train_run(
-    name: str,
-    agent: Agent,
-    cores: tuple[GlimpseBatch, GlimpseBatch],
-    folder: RunFolder,
-    log_every: int,
-    *,
-    checkpoint: Mapping[str, Any] | None = None,
-) -> Progress:
-    """Train an agent and keep its folder up to date; return how far it got before Ctrl-C.
-
-    Args:
-        name: Which agent it is.
-        agent: Who learns.
-        cores: What is looked at in training, and in validation.
-        folder: Where its files are written.
-        log_every: Steps that each row of `metrics.csv` covers.
-        checkpoint: Where to go on; None: from the start.
+    Raises:
+        ValueError: `agent.json` is missing or damaged, or names nothing that is known.
     """
-    core, judge = cores
-
-    def validate() -> dict[str, float]:
-        survey = agent.survey(judge, "validation")
-        stopped = {"glimpses": survey.glimpses} if agent.eye.stop else {}
-        metrics = survey.diagnosis.metrics()
-        return {"validation error %": survey.errors[-1].percent, **stopped, **metrics}
-
-    validated = len(judge.images.splits.get("validation", ())) > 0
-    job = Job(
-        learner=AGENTS[name].learner(agent.config, core, agent.model),
-        steps=agent.config.steps,
-        save=lambda: save(agent, folder),
-        validate=validate if validated else None,
-        picture=lambda: contact_sheet(agent.looks(judge, "validation", 4)),
-    )
-    return do(job, folder, log_every, checkpoint=checkpoint)
+    name = agent_of(folder)
+    if name not in TRAINERS:
+        raise ValueError(
+            f"{folder.path / 'agent.json'} must name one of {', '.join(TRAINERS)}, got {name!r}: "
+            "restore the file"
+        )
+    return TRAINERS[name]
 
 
-def _plain(view: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as YAML has them."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in view.items()
-    }
-
-
-def _agent_trainer(name: str) -> Trainer:
-    entry = AGENTS[name]
-    options = (RunOptions, entry.config, ViewOptions)
-    return Trainer(entry.summary, options, partial(_begin_agent, name), _resume_agent)
-
-
-# What `glimpse train` can be told to train.
+# What `glimpse train` can be told to train, and what can be done with its runs.
 TRAINERS: Mapping[str, Trainer] = {
-    **{name: _agent_trainer(name) for name in AGENTS},
+    **{name: train_agent.trainer(name) for name in AGENTS},
     "base": train_base.TRAINER,
     "dasnet": train_dasnet.TRAINER,
 }

@@ -13,8 +13,10 @@ from glimpse.catalogue import find_images
 from glimpse.device import find_device
 from glimpse.image_set import ImageSource
 from glimpse.run_folder import RunFolder
+from glimpse.tasks import Classification
 
-from .job import Job, Trainer, do, interrupted, new_place
+from . import base_runs
+from .job import Job, Trainer, Uses, do, interrupted, new_place
 from .options import FolderOptions, ImageOptions, given
 
 
@@ -52,7 +54,9 @@ def train_base(
     learner = BaseLearner(config, images, config.make(images))
 
     def keep() -> None:
-        save_base(folder, learner.network, described(shown), shown=config.train_images)
+        save_base(
+            folder, learner.network, described(shown), config.train_images, class_names(images)
+        )
 
     keep()
     validated = len(images.splits.get("validation", ())) > 0
@@ -74,7 +78,7 @@ def train_base(
         error = error_of(learner.network, images, split)
     content = {"split": split, "images": error.count, "error": error.percent}
     folder.write_json("evaluation.json", {**content, "interval": list(error.interval())})
-    print(f"{split} error of the base: {error} of {error.count:,} images")
+    base_runs.print_error(error, split)
     print(f"base: {folder.path}")
     return 0
 
@@ -82,6 +86,11 @@ def train_base(
 def images_of(shown: ImageOptions, options: FolderOptions) -> ImageSource:
     """Return the images that options name, on the device."""
     return find_images(**described(shown)).to(find_device(options.device))
+
+
+def class_names(images: ImageSource) -> tuple[str, ...]:
+    """Return the names of the classes of images."""
+    return images.task.classes if isinstance(images.task, Classification) else ()
 
 
 def as_yaml(shown: ImageOptions) -> dict[str, Any]:
@@ -105,4 +114,5 @@ TRAINER = Trainer(
     (FolderOptions, BaseConfig, ImageOptions),
     begin,
     resume,
+    Uses(base_runs.evaluate, base_runs.watch, base_runs.predict),
 )

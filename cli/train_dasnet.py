@@ -22,8 +22,9 @@ from glimpse.maxout import MaxoutNetwork
 from glimpse.processes import Processes, joined
 from glimpse.run_folder import RunFolder
 
+from . import dasnet_runs
 from .dasnet_report import evaluate_passes, print_passes
-from .job import Job, Trainer, do, follow, interrupted, new_place
+from .job import Job, Trainer, Uses, do, follow, interrupted, new_place
 from .options import EVALUATION_ROWS, FolderOptions, ImageOptions, given
 from .train_base import as_yaml, described, images_of, train_base
 
@@ -84,7 +85,7 @@ def _lead(plan: _Plan, folder: RunFolder, checkpoint: Mapping[str, Any] | None) 
     core, learner = _learner(plan, base)
     if isinstance(base.network, MaxoutNetwork) and not own.exists():  # so the run stands alone
         own.mkdir()
-        save_base(RunFolder(own), base.network, base.images, base.shown)
+        save_base(RunFolder(own), base.network, base.images, base.shown, base.classes)
 
     def validate() -> dict[str, float]:
         errors = learner.agent.evaluate(core.images, "validation")
@@ -96,6 +97,8 @@ def _lead(plan: _Plan, folder: RunFolder, checkpoint: Mapping[str, Any] | None) 
         steps=plan.config.steps,
         save=lambda: learner.agent.save(folder),
         validate=validate if validated else None,
+        picture=lambda: dasnet_runs.draw_policy(learner.agent, core.images, "validation"),
+        drawn="gains",
     )
     job.save()
     progress = do(
@@ -173,4 +176,5 @@ TRAINER = Trainer(
     (FolderOptions, DasnetConfig, ImageOptions),
     begin,
     resume,
+    Uses(dasnet_runs.evaluate, dasnet_runs.watch, dasnet_runs.predict),
 )

@@ -36,12 +36,14 @@ class Base:
         layers: The names of the layers that shall have gains; none: all of a `MaxoutNetwork`.
         images: The images it was trained on, as options of `find_images`; empty if nobody said.
         shown: How many of their training images it was shown; None: all.
+        classes: The names of the classes; empty if nobody said.
     """
 
     network: nn.Module
     layers: tuple[str, ...] = ()
     images: Mapping[str, Any] = field(default_factory=dict)
     shown: int | None = None
+    classes: tuple[str, ...] = ()
 
     def gated(
         self, example: Float[Tensor, "B C H W"], layers: Sequence[str] | None = None
@@ -132,7 +134,11 @@ def find_network(base: str | Path | None) -> Base:
 
 
 def save_base(
-    run: RunFolder, network: MaxoutNetwork, images: Mapping[str, Any], shown: int | None = None
+    run: RunFolder,
+    network: MaxoutNetwork,
+    images: Mapping[str, Any],
+    shown: int | None = None,
+    classes: Sequence[str] = (),
 ) -> None:
     """Write a base into a run's folder: `agent.json` and `weights.safetensors`.
 
@@ -142,6 +148,7 @@ def save_base(
         images: The images it was trained on: of the options of `find_images` those of
             `IMAGE_OPTIONS`.
         shown: How many of their training images it was shown; None: all.
+        classes: The names of the classes, if they have names.
 
     Raises:
         ValueError: One of the options is another.
@@ -153,12 +160,14 @@ def save_base(
         "dropout": network.dropout.p,
         "input_dropout": network.convolutions[0].dropout.p,
     }
-    content = {
+    content: dict[str, Any] = {
         "agent": "base",
         "network": described,
         "images": _checked_images(images),
         "shown": shown,
     }
+    if classes:
+        content["classes"] = list(classes)
     run.write_json("agent.json", content)
     run.write_weights(network.state_dict())
 
@@ -178,6 +187,7 @@ def load_base(path: str | Path) -> Base:
         images, shown = _checked_images(content["images"]), content["shown"]
         if shown is not None:
             check_count(1, shown=shown)
+        classes = _checked_classes(content.get("classes", []), network)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"{run.path / 'agent.json'} must describe a base, got {error}: name the folder of a "
@@ -190,7 +200,7 @@ def load_base(path: str | Path) -> Base:
             f"{run.path / 'weights.safetensors'} must fit agent.json, got other weights "
             f"({str(error).splitlines()[-1].strip()}): restore both files"
         ) from error
-    return Base(network.eval().requires_grad_(False), images=images, shown=shown)
+    return Base(network.eval().requires_grad_(False), images=images, shown=shown, classes=classes)
 
 
 def _built(
@@ -220,6 +230,13 @@ def _checked_images(images: Mapping[str, Any]) -> dict[str, Any]:
         check_name("images", name, IMAGE_OPTIONS)
     size = images.get("image_size")  # in JSON a list
     return {**images, "image_size": tuple(size)} if size else dict(images)
+
+
+def _checked_classes(names: Sequence[object], network: MaxoutNetwork) -> tuple[str, ...]:
+    """Return the names of the classes: none, or as many as there are logits."""
+    if len(names) not in (0, network.classifier.out_features):
+        raise ValueError(f"{len(names)} names of {network.classifier.out_features} classes")
+    return tuple(map(str, names))
 
 
 def _moved(network: nn.Module, device: torch.device) -> nn.Module:

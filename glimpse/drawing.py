@@ -9,11 +9,10 @@ from jaxtyping import Float, Shaped
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from .colours import EMPTY, FAINT, INK, PAPER, RIGHT, WRONG
 from .coordinates import to_pixels
 from .sensor import GlimpseSensor
 
-_PAPER, _INK, _FAINT = (255, 255, 255), (30, 30, 30), (120, 120, 120)
-_RIGHT, _WRONG = (0, 128, 60), (200, 30, 30)
 # Finest to coarsest window; seen well on black and on white, and by the colour-blind (Okabe, Ito).
 _WINDOWS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (213, 94, 0))
 _PATH = (240, 228, 66)
@@ -63,11 +62,7 @@ def draw_fixations(
             the image's, or less than the image's where that is larger.
     """
     _, rows, columns = image.shape
-    zoom = side // max(rows, columns)
-    factor = float(zoom) if zoom else side / max(rows, columns)
-    size = (max(round(columns * factor), 1), max(round(rows * factor), 1))
-    how = Image.Resampling.NEAREST if zoom else Image.Resampling.BOX
-    picture = to_picture(image).resize(size, how)
+    factor, picture = _factor(image, side), to_picture(image, side)
     locations = locations[locations.isfinite().all(dim=1)].cpu()
     if len(locations) == 0:
         return picture
@@ -99,9 +94,9 @@ def draw_look(look: Look, glimpse: int, *, side: int = 160) -> Image.Image:
         look.image, look.locations[:glimpse], sensor, width=look.width, side=side
     )
     sure = look.confidence[glimpse - 1]
-    colour = _INK if look.right is None else _RIGHT if look.right[glimpse - 1] else _WRONG
+    colour = INK if look.right is None else RIGHT if look.right[glimpse - 1] else WRONG
     line, margin = side // 9, side // 20
-    panel = Image.new("RGB", (side + 2 * margin, side + 2 * margin + 2 * line), _PAPER)
+    panel = Image.new("RGB", (side + 2 * margin, side + 2 * margin + 2 * line), PAPER)
     at = (margin + (side - picture.width) // 2, margin + (side - picture.height) // 2)
     panel.paste(picture, at)
     draw = ImageDraw.Draw(panel)
@@ -109,20 +104,32 @@ def draw_look(look: Look, glimpse: int, *, side: int = 160) -> Image.Image:
     answer = f"{look.answers[glimpse - 1]}  {100 * sure:.0f} %"
     draw.text((margin, side + margin * 1.2), answer, fill=colour, font=font)
     draw.text(
-        (side + margin, side + margin * 1.2), str(glimpse), fill=_FAINT, font=font, anchor="ra"
+        (side + margin, side + margin * 1.2), str(glimpse), fill=FAINT, font=font, anchor="ra"
     )
     filled = round(side * sure)
     top = side + margin * 1.2 + line * 1.4
-    draw.rectangle((margin, top, margin + side, top + line // 4), fill=(225, 225, 225))
+    draw.rectangle((margin, top, margin + side, top + line // 4), fill=EMPTY)
     draw.rectangle((margin, top, margin + filled, top + line // 4), fill=colour)
     return panel
 
 
-def to_picture(image: Shaped[Tensor, "C H W"]) -> Image.Image:
-    """Return a picture of an image; of more than three channels the first is shown."""
+def to_picture(image: Shaped[Tensor, "C H W"], side: int | None = None) -> Image.Image:
+    """Return a picture of an image; of more than three channels the first is shown.
+
+    Args:
+        image: uint8 or float in [0, 1].
+        side: The longer side of the picture is at most this, in pixels: the largest multiple of
+            the image's, or less than the image's where that is larger. None: the image's.
+    """
     pixels = image if image.dtype == torch.uint8 else (image * 255).round().to(torch.uint8)
     pixels = pixels if len(pixels) == 3 else pixels[:1].expand(3, -1, -1)
-    return Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()))
+    picture = Image.fromarray(np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy()))
+    if side is None:
+        return picture
+    factor = _factor(image, side)
+    size = (max(round(picture.width * factor), 1), max(round(picture.height * factor), 1))
+    how = Image.Resampling.NEAREST if factor >= 1 else Image.Resampling.BOX
+    return picture.resize(size, how)
 
 
 def contact_sheet(looks: Sequence[Look], *, side: int = 160) -> Image.Image:
@@ -144,6 +151,12 @@ def animation(looks: Sequence[Look], *, columns: int = 4, side: int = 160) -> li
     return frames
 
 
+def _factor(image: Shaped[Tensor, "C H W"], side: int) -> float:
+    """Return by how much an image is enlarged: a whole number, or below 1."""
+    longer = max(image.shape[1:])
+    return float(side // longer) or side / longer
+
+
 def _beside(pictures: Sequence[Image.Image]) -> Image.Image:
     size = (sum(p.width for p in pictures), max(p.height for p in pictures))
     return _assemble(pictures, size, (1, 0))
@@ -157,7 +170,7 @@ def _below(pictures: Sequence[Image.Image]) -> Image.Image:
 def _assemble(
     pictures: Sequence[Image.Image], size: tuple[int, int], direction: tuple[int, int]
 ) -> Image.Image:
-    whole = Image.new("RGB", size, _PAPER)
+    whole = Image.new("RGB", size, PAPER)
     x = y = 0
     for picture in pictures:
         whole.paste(picture, (x, y))

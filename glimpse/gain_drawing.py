@@ -3,21 +3,21 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
+from .colours import PAPER
 from .drawing import to_picture
 from .feedback import FeedbackBatch
+from .gain_map import gain_cells
 
-# Below and above 1, seen well by the colour-blind (Okabe, Ito).
-_LESS, _MORE = (0, 114, 178), (213, 94, 0)
+_LIMIT = 2.0  # the gain of the darkest orange
 
 
 def draw_gains(core: FeedbackBatch, row: int, *, side: int = 320) -> NDArray[np.uint8]:
     """Return a row's image and, on its right, a strip for each layer, the first on top.
 
-    In a strip every map has a bar, from the line that stands for gain 1: upwards if it is more, in
-    orange, to the strip's edge for twice as much; downwards if it is less, in blue, to the other
-    edge for 0.
+    In a strip every map has a cell: white for gain 1, the darker orange the more, up to twice as
+    much, the darker blue the less, down to half of it.
 
     Args:
         core: Whose.
@@ -27,20 +27,15 @@ def draw_gains(core: FeedbackBatch, row: int, *, side: int = 320) -> NDArray[np.
     Returns:
         (H, W, 3).
     """
-    picture = Image.new("RGB", (2 * side, side), (255, 255, 255))
-    image = to_picture(core.pixels(row))
-    scale = side / max(image.size)
-    size = (max(round(image.width * scale), 1), max(round(image.height * scale), 1))
-    image = image.resize(size, Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX)
-    picture.paste(image, ((side - size[0]) // 2, (side - size[1]) // 2))
-    draw, half = ImageDraw.Draw(picture), side / len(core.network.layers) / 2
+    picture = Image.new("RGB", (2 * side, side), PAPER)
+    image = to_picture(core.pixels(row), side)
+    picture.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     layers = torch.split(core.gains[row].cpu(), list(core.network.layers.values()))
+    edges = [side * number // len(layers) for number in range(len(layers) + 1)]
+    gap = 4 if side >= 32 * len(layers) else 0
     for number, gains in enumerate(layers):
-        middle, width = (2 * number + 1) * half, side / len(gains)
-        for at, gain in enumerate(gains.tolist()):
-            end = middle - min(gain - 1, 1) * (half - 2)
-            left, right = side + at * width, side + (at + 1) * width - (1 if width > 3 else 0)
-            bar = (left, min(middle, end), max(left, right - 1), max(middle, end))
-            draw.rectangle(bar, fill=_MORE if gain > 1 else _LESS)
-        draw.line((side, middle, 2 * side, middle), fill=(30, 30, 30))
+        height = edges[number + 1] - edges[number] - gap
+        if height > 0:
+            cells = gain_cells(gains[None], _LIMIT, (side - gap, height))
+            picture.paste(cells, (side + gap, edges[number]))
     return np.asarray(picture)

@@ -9,7 +9,7 @@
 | `metrics.csv`         | what was logged, a row every so many steps                             |
 | `versions.json`       | of Python and of the libraries                                         |
 | `evaluation.json`     | the errors on test images, or on training ones where there are none    |
-| `events.out.tfevents` | the same metrics for TensorBoard, and pictures of fixations            |
+| `events.out.tfevents` | the same metrics for TensorBoard, and pictures of fixations or gains   |
 """
 
 import json

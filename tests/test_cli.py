@@ -28,6 +28,7 @@ from glimpse.agents import AGENTS, load
 from glimpse.catalogue import image_names
 from glimpse.cli import main
 from glimpse.cli.options import RunOptions, ViewOptions
+from glimpse.cli.train import TRAINERS
 from glimpse.envs import ENVIRONMENTS
 from glimpse.folder import load_image
 
@@ -422,13 +423,13 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     result = type_in(capsys, "list")
     assert result.code == 0
     words = result.out.split()
-    for name in (*ENVIRONMENTS, *AGENTS, *image_names()):
+    for name in (*ENVIRONMENTS, *TRAINERS, *image_names()):
         assert name in words
 
 
 # Help.
 
-COMMANDS = [[], ["train"], *(["train", agent] for agent in AGENTS)]
+COMMANDS = [[], ["train"], *(["train", agent] for agent in TRAINERS)]
 COMMANDS += [["evaluate"], ["watch"], ["predict"], ["reproduce"], ["list"]]
 
 
@@ -474,7 +475,7 @@ def test_help_names_every_option_of_an_agent(
 def test_help_lists_every_command_and_agent(capsys: pytest.CaptureFixture[str]) -> None:
     for words, names in (
         ([], ("train", "evaluate", "watch", "predict", "reproduce", "list")),
-        (["train"], tuple(AGENTS)),
+        (["train"], tuple(TRAINERS)),
     ):
         with pytest.raises(SystemExit):
             main([*words, "--help"])

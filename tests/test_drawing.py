@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from glimpse.colours import RIGHT, WRONG
 from glimpse.coordinates import to_pixels
 from glimpse.drawing import (
     _PATH,
-    _RIGHT,
     _WINDOWS,
-    _WRONG,
     Look,
     animation,
     contact_sheet,
     draw_fixations,
     draw_look,
+    to_picture,
 )
 from glimpse.sensor import GlimpseSensor
 
@@ -239,14 +239,12 @@ def test_a_look_shows_the_fixations_so_far() -> None:
         np.testing.assert_array_equal(_pixels(shown), _pixels(wanted))
 
 
-@pytest.mark.parametrize(
-    ("right", "colour"), [(True, _RIGHT), (False, _WRONG), (None, (30, 30, 30))]
-)
+@pytest.mark.parametrize(("right", "colour"), [(True, RIGHT), (False, WRONG), (None, (30, 30, 30))])
 def test_the_answers_colour_says_whether_it_is_right(
     right: bool | None, colour: tuple[int, int, int]
 ) -> None:
     panel = draw_look(_look(right=None if right is None else [right] * 3), 3, side=SIDE)
-    found = {c: bool(_is(panel, c).any()) for c in (_RIGHT, _WRONG, (30, 30, 30))}
+    found = {c: bool(_is(panel, c).any()) for c in (RIGHT, WRONG, (30, 30, 30))}
     assert found == {c: c == colour for c in found}
 
 
@@ -255,7 +253,7 @@ def test_the_bar_is_as_long_as_the_answer_is_sure() -> None:
     for sure in (0.6, 0.8, 1.0):
         look = _look(1, confidence=[sure])
         panel = draw_look(look, 1, side=SIDE)
-        below = _is(panel, _RIGHT)[SIDE + 20 + 22 :]  # under the line of text
+        below = _is(panel, RIGHT)[SIDE + 20 + 22 :]  # under the line of text
         lengths.append(int(below.any(axis=0).sum()))
     assert lengths == pytest.approx([120, 160, 200], abs=1)
 
@@ -316,3 +314,13 @@ def test_a_look_on_cuda_is_drawn() -> None:
     on_cuda = _look(image=_blank().cuda(), locations=on_cpu.locations.cuda())
     pictures = [_pixels(draw_look(look, 2)) for look in (on_cpu, on_cuda)]
     np.testing.assert_array_equal(*pictures)
+
+
+@pytest.mark.parametrize(
+    ("side", "size"),
+    [(None, (20, 10)), (20, (20, 10)), (59, (40, 20)), (60, (60, 30)), (10, (10, 5)), (1, (1, 1))],
+)
+def test_a_picture_is_enlarged_by_a_whole_number(side: int | None, size: tuple[int, int]) -> None:
+    picture = to_picture(_blank(), side)
+    assert picture.size == size
+    assert (_pixels(picture) == GREY).all()

@@ -1,21 +1,26 @@
-"""Pictures of gains: the image, and beside it a strip for each layer."""
+"""What the feedback environment renders: the image, and beside it a strip for each layer."""
 
 import numpy as np
 import pytest
 import torch
-from nets import maxout, pictures
+from expect import random_pixels
 
+from glimpse import ImageSet
+from glimpse.colours import LESS, MORE
 from glimpse.feedback import FeedbackBatch
 from glimpse.gain_drawing import draw_gains
 from glimpse.gated_maxout import GatedMaxout
+from glimpse.maxout import MaxoutNetwork, Sizes, Stage
 
-WHITE, INK = (255, 255, 255), (30, 30, 30)
-LESS, MORE = (0, 114, 178), (213, 94, 0)
+SIZES = Sizes((Stage(4, 3, 1, 2, 2), Stage(5, 3, 1, 2, 2)))
 
 
 @pytest.fixture
 def batch() -> FeedbackBatch:
-    batch = FeedbackBatch(GatedMaxout(maxout()), pictures(), 2)
+    images = ImageSet.from_arrays(
+        random_pixels(6, 1, 9, 12), [0, 1, 2] * 2, splits={"train": range(6)}
+    )
+    batch = FeedbackBatch(GatedMaxout(MaxoutNetwork((1, 9, 12), 3, sizes=SIZES)), images, 2)
     batch.reset(seed=0)
     return batch
 
@@ -31,27 +36,27 @@ def test_the_image_lies_in_the_middle_of_the_left_half(batch: FeedbackBatch) -> 
     assert (left[30:210:20, ::20, 0] == grey).all()
 
 
-def test_gains_of_one_are_lines_without_bars(batch: FeedbackBatch) -> None:
-    """Four layers: 60 pixels each, with the line for 1 in the middle."""
-    strips = draw_gains(batch, 0, side=240)[:, 240:]
-    rows = np.flatnonzero((strips == INK).all(axis=2).all(axis=1))
-    assert rows.tolist() == [30, 90, 150, 210]
+def test_gains_of_one_are_white(batch: FeedbackBatch) -> None:
+    assert (draw_gains(batch, 0, side=240)[:, 240:] == 255).all()
 
 
-def test_bars_go_up_for_more_and_down_for_less(batch: FeedbackBatch) -> None:
-    gains = torch.ones(2, 18)
-    gains[0, 0], gains[0, 1], gains[0, 2], gains[0, 4] = 2, 0, 99, 1.5
+def test_every_map_has_a_cell_in_the_strip_of_its_layer(batch: FeedbackBatch) -> None:
+    gains = torch.ones(2, 9)
+    gains[0, 0], gains[0, 3], gains[0, 4], gains[0, 8] = 2.0, 0.0, 0.5, 99.0
     batch.step(gains)
     strips = draw_gains(batch, 0, side=240)[:, 240:]
-    assert tuple(strips[10, 30]) == MORE  # the first of four maps
-    assert tuple(strips[50, 30]) == WHITE
-    assert tuple(strips[10, 90]) == WHITE
-    assert tuple(strips[50, 90]) == LESS
-    assert tuple(strips[10, 150]) == MORE
-    assert tuple(strips[0, 150]) == WHITE  # no further than for 2
-    second = strips[60:90, 24]  # of five maps the first: half of the way
-    assert 10 <= (second == MORE).all(axis=1).sum() <= 16
+    for (row, column), colour in {
+        (10, 10): MORE,
+        (110, 10): MORE,
+        (60, 235): LESS,
+        (60, 120): (255, 255, 255),
+        (130, 10): LESS,
+        (180, 235): MORE,
+    }.items():
+        assert tuple(strips[row, column]) == colour, (row, column)
+    assert (draw_gains(batch, 1, side=240)[:, 240:] == 255).all()
 
 
-def test_an_image_larger_than_the_picture_is_averaged(batch: FeedbackBatch) -> None:
-    assert draw_gains(batch, 0, side=6).shape == (6, 12, 3)
+@pytest.mark.parametrize("side", [1, 6, 50])
+def test_a_picture_may_be_small(side: int, batch: FeedbackBatch) -> None:
+    assert draw_gains(batch, 0, side=side).shape == (side, 2 * side, 3)

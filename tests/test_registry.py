@@ -183,9 +183,22 @@ def _no_agent(saved: RunFolder) -> str:
     return f"^{re.escape(str(saved.path / 'agent.json'))} must describe an agent, got "
 
 
+@pytest.mark.parametrize(
+    ("name", "reader"),
+    [("dasnet", "glimpse.agents.load_dasnet"), ("base", "glimpse.bases.find_network")],
+)
+def test_who_looks_at_no_glimpses_is_read_by_another(
+    name: str, reader: str, saved: RunFolder
+) -> None:
+    _describe(saved, agent=name)
+    wanted = f"must be the run of an agent that looks at glimpses, got one of {name}: read it with "
+    with pytest.raises(ValueError, match=re.escape(f"{saved.path} {wanted}{reader}(run)")):
+        load(saved.path)
+
+
 def test_an_unknown_agent_is_refused_and_the_known_ones_are_named(saved: RunFolder) -> None:
-    _describe(saved, agent="dasnet")
-    known = "`agent` must be one of centre, es, ppo, reinforce, uniform, untrained, got 'dasnet'"
+    _describe(saved, agent="draw")
+    known = "`agent` must be one of centre, es, ppo, reinforce, uniform, untrained, got 'draw'"
     with pytest.raises(ValueError, match=_no_agent(saved) + known):
         load(saved.path)
 

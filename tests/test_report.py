@@ -9,6 +9,7 @@ import pytest
 import torch
 from command import type_in
 from lookers import SIZES, make_agent
+from PIL import Image
 
 from glimpse.agents import (
     Agent,
@@ -19,7 +20,7 @@ from glimpse.agents import (
     load,
     save,
 )
-from glimpse.cli.report import print_diagnosis, print_evaluation, to_json
+from glimpse.cli.report import print_diagnosis, print_evaluation, to_json, write_picture
 from glimpse.diagnosis import Diagnosis
 from glimpse.evaluation import ErrorRate
 from glimpse.run_folder import RunFolder
@@ -100,6 +101,15 @@ def test_what_is_written(diagnosis: Diagnosis) -> None:
     found = written["diagnosis"]
     found = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
     assert Diagnosis(**found) == diagnosis
+
+
+def test_a_picture_replaces_another() -> None:
+    for colour in ("red", "blue"):
+        write_picture(Image.new("RGB", (3, 2), colour), Path("picture.png"))
+    with Image.open("picture.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (3, 2))
+        assert picture.getpixel((0, 0)) == (0, 0, 255)
+    assert [path.name for path in Path().iterdir()] == ["picture.png"]
 
 
 # On the command line
