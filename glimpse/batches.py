@@ -11,7 +11,8 @@ from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
 from .assignment import Assignment
-from .image_set import ImageSource
+from .checks import check_name
+from .image_set import SPLITS, ImageSource
 
 
 class Batch(NamedTuple):
@@ -39,8 +40,15 @@ def swept(images: ImageSource, split: str, rows: int, *, seed: int = 0) -> Itera
     """Return every image of a split once, `rows` at a time; the last batch may be short.
 
     What is random in an image depends on its index and the seed, not on the batch.
+
+    Raises:
+        ValueError: There is no such split, or no image in it.
     """
-    for part in torch.split(images.splits[split], rows):
+    check_name("split", split, SPLITS)
+    pool = images.splits.get(split)
+    if pool is None or len(pool) == 0:
+        raise ValueError(f"split {split!r} must hold images, got none: choose another split")
+    for part in torch.split(pool, rows):
         yield drawn(images, seed + part, part)
 
 
