@@ -1,6 +1,10 @@
 """`glimpse train dasnet`: a policy that sets the gains of a frozen network, found by evolution.
 
-Under `torchrun` all processes share the population; the first writes the run's folder.
+Under `torchrun` all processes share the population; the first writes the run's folder:
+
+    torchrun --nproc-per-node 2 -m -- glimpse.cli train dasnet --run runs/mine
+
+Without the `--`, torchrun takes our `--run` for its own `--run-path`.
 """
 
 import shutil

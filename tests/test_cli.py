@@ -28,6 +28,7 @@ from glimpse.agents import AGENTS, load
 from glimpse.catalogue import image_names
 from glimpse.cli import main
 from glimpse.cli.options import RunOptions, ViewOptions
+from glimpse.cli.train import TRAINERS
 from glimpse.envs import ENVIRONMENTS
 from glimpse.folder import load_image
 
@@ -428,7 +429,7 @@ def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 # Help.
 
-COMMANDS = [[], ["train"], *(["train", agent] for agent in AGENTS)]
+COMMANDS = [[], ["train"], *(["train", agent] for agent in TRAINERS)]
 COMMANDS += [["evaluate"], ["watch"], ["predict"], ["reproduce"], ["list"]]
 
 
@@ -459,7 +460,7 @@ def test_help_explains_every_option(words: list[str], capsys: pytest.CaptureFixt
         assert len(said.split()) >= 2 or "Available subcommands" in name, f"{name}: {text!r}"
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", TRAINERS)
 def test_help_names_every_option_of_an_agent(
     agent: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -467,14 +468,16 @@ def test_help_names_every_option_of_an_agent(
         main(["train", agent, "--help"])
     explained = dict(_explained(capsys.readouterr().out))
     named = {word for name in explained for word in re.findall(r"--(\w+)", name)}
-    for options in (AGENTS[agent].config, RunOptions, ViewOptions):
+    if agent in AGENTS:
+        assert TRAINERS[agent].options == (RunOptions, AGENTS[agent].config, ViewOptions)
+    for options in TRAINERS[agent].options:
         assert {field.name for field in fields(options)} <= named
 
 
 def test_help_lists_every_command_and_agent(capsys: pytest.CaptureFixture[str]) -> None:
     for words, names in (
         ([], ("train", "evaluate", "watch", "predict", "reproduce", "list")),
-        (["train"], tuple(AGENTS)),
+        (["train"], (*AGENTS, "base", "dasnet")),
     ):
         with pytest.raises(SystemExit):
             main([*words, "--help"])

@@ -54,15 +54,6 @@ def ended(processes: "Sequence[subprocess.Popen[str]]") -> list[Result]:
     return results
 
 
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    """Wait until a file is there."""
-    until = time.monotonic() + WAIT
-    while not path.is_file():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 def errors(result: Result) -> list[str]:
     """Return the lines that the command printed as errors."""
     return [line for line in result.err.splitlines() if line.startswith("glimpse: ")]
