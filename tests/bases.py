@@ -3,17 +3,30 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
 from glimpse.agents import BaseConfig
 from glimpse.cli import train_dasnet
 
+SIZE = (1, 10, 8)
 BASE = ["train", "base", "--steps", "12", "--batch", "32", "--log_every", "4"]
 DASNET = ["train", "dasnet", "--steps", "5", "--population", "6", "--batch", "32", "--passes", "2"]
 DASNET += ["--std", "0.3", "--log_every", "1"]
+
+
+def photos(root: Path) -> Path:
+    """Write 80 small images of three classes, which are darker or lighter; return their folder."""
+    for number in range(80):
+        path = root / "abc"[number % 3] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 160, SIZE[1:], dtype=np.uint8)
+        Image.fromarray(pixels + np.uint8(20 * (number % 3))).save(path)
+    return root
 
 
 def shorten_base(monkeypatch: pytest.MonkeyPatch) -> None:

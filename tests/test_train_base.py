@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from bases import BASE, weights
+from bases import BASE, photos, weights
 from cells import disturb, press
 from command import refused_line, type_in
 
@@ -18,6 +18,7 @@ from glimpse.catalogue import find_images
 from glimpse.cli import main
 from glimpse.maxout import MaxoutNetwork
 
+PART = ["--train_images", "40"]
 pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
@@ -25,12 +26,21 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a run, to be read only."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    assert main([*BASE, "--train_images", "600", "--run", str(folder)]) == 0
+    shown = photos(tmp_path_factory.mktemp("photos"))
+    assert main([*BASE, "--images", str(shown), *PART, "--run", str(folder)]) == 0
     return folder
 
 
-def test_training_writes_the_run_and_says_where(capsys: pytest.CaptureFixture[str]) -> None:
-    result = type_in(capsys, *BASE, "--run", "mine")
+@pytest.fixture
+def shown(trained: Path) -> str:
+    """Return the folder of the images."""
+    return str(load_base(trained).images["images"])
+
+
+def test_training_writes_the_run_and_says_where(
+    shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = type_in(capsys, *BASE, "--images", shown, "--run", "mine")
     assert result.code == 0
     assert result.out.endswith("base: mine\n")
     assert result.out.count("base: mine") == 1
@@ -46,17 +56,17 @@ def test_training_writes_the_run_and_says_where(capsys: pytest.CaptureFixture[st
         "evaluation.json",
     }
     evaluation = json.loads(Path("mine/evaluation.json").read_text())
-    assert (evaluation["split"], evaluation["images"]) == ("test", 360)
+    assert (evaluation["split"], evaluation["images"]) == ("test", 8)
     base = load_base("mine")
     assert isinstance(base.network, MaxoutNetwork)
-    error = error_of(base.network, find_images("digits"), "test")
+    error = error_of(base.network, find_images(shown), "test")
     assert evaluation["error"] == error.percent
-    assert f"test error of the base: {error} of 360 images\n" in result.out
-    assert (base.images, base.shown) == ({"images": "digits"}, None)
+    assert f"test error of the base: {error} of 8 images\n" in result.out
+    assert (base.images, base.shown) == ({"images": shown}, None)
 
 
 def test_the_network_knows_what_it_was_shown(trained: Path) -> None:
-    assert load_base(trained).shown == 600
+    assert load_base(trained).shown == 40
 
 
 def test_a_config_repeats_a_run_bit_for_bit(
@@ -72,11 +82,14 @@ def test_a_config_repeats_a_run_bit_for_bit(
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
-    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    trained: Path,
+    shown: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
         taken = disturb(patch, BaseLearner, "step", 5, press)
-        first = type_in(capsys, *BASE, "--train_images", "600", "--run", "mine")
+        first = type_in(capsys, *BASE, "--images", shown, *PART, "--run", "mine")
     assert (first.code, len(taken)) == (130, 5)
     assert "interrupted after 5 of 12 steps" in first.err
     assert first.out == "  glimpse train --resume mine\n"
@@ -111,7 +124,9 @@ def test_a_finished_run_resumed_is_as_it_was(
         assert (run / name).read_bytes() == (trained / name).read_bytes(), name
 
 
-def test_the_weights_that_were_best_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weights_that_were_best_are_written(
+    shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of two validations of a run that grows worse, the first."""
     kept = []
     validate, step = BaseLearner.validate, BaseLearner.step
@@ -125,12 +140,12 @@ def test_the_weights_that_were_best_are_written(monkeypatch: pytest.MonkeyPatch)
         told = step(self)
         if self._step > 20:
             with torch.no_grad():
-                self.network.classifier.bias[3] = 100.0  # it says that all are threes
+                self.network.classifier.bias[2] = 100.0  # it says that all are of the last class
         return told
 
     monkeypatch.setattr(BaseLearner, "validate", keep)
     monkeypatch.setattr(BaseLearner, "step", spoil)
-    assert main([*BASE, "--steps", "22", "--run", "mine"]) == 0
+    assert main([*BASE, "--images", shown, "--steps", "22", "--run", "mine"]) == 0
     written = load_base("mine").network.state_dict()
     assert len(kept) == 2
     for name, wanted in kept[0].items():

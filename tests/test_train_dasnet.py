@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from bases import BASE, DASNET, assert_near, shorten_base, weights
+from bases import BASE, DASNET, assert_near, photos, shorten_base, weights
 from cells import disturb, press
 from command import refused_line, type_in
 from together import ended, errors, start, start_together
@@ -23,10 +23,17 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shown(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folder of the images."""
+    return str(photos(tmp_path_factory.mktemp("photos")))
+
+
+@pytest.fixture(scope="module")
+def base(shown: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a base, to be read only."""
     folder = tmp_path_factory.mktemp("base") / "base"
-    assert main([*BASE, "--train_images", "600", "--run", str(folder)]) == 0
+    words = ["--images", shown, "--train_images", "40", "--run", str(folder)]
+    assert main([*BASE, *words]) == 0
     return folder
 
 
@@ -47,7 +54,7 @@ def _steps(folder: Path) -> list[int]:
 
 
 def test_training_writes_the_run_and_says_where(
-    base: Path, capsys: pytest.CaptureFixture[str]
+    base: Path, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = type_in(capsys, *DASNET, "--base", base, "--run", "mine")
     assert result.code == 0
@@ -66,9 +73,9 @@ def test_training_writes_the_run_and_says_where(
     }
     assert _steps(Path("mine")) == [1, 2, 3, 4, 5]
     agent = load_dasnet("mine")
-    rates = agent.evaluate(find_images("digits"), "test")
+    rates = agent.evaluate(find_images(shown), "test")
     evaluation = json.loads(Path("mine/evaluation.json").read_text())
-    assert (evaluation["split"], evaluation["images"]) == ("test", 360)
+    assert (evaluation["split"], evaluation["images"]) == ("test", 8)
     assert [row["error"] for row in evaluation["passes"][:3]] == [rate.percent for rate in rates]
     assert len(evaluation["passes"]) == 5
     assert f"test error: {rates[-1].percent:.2f} %\n" in result.out
@@ -83,7 +90,7 @@ def test_the_run_stands_without_its_base(
     with monkeypatch.context() as patch:
         disturb(patch, DasnetLearner, "step", 2, press)
         assert type_in(capsys, *DASNET, "--base", moved, "--run", "mine").code == 130
-    assert load_base("mine/base").shown == 600
+    assert load_base("mine/base").shown == 40
     assert weights(Path("mine/base")) == weights(base)
     assert type_in(capsys, *DASNET, "--base", moved, "--run", "whole").code == 0
     shutil.rmtree(moved)
@@ -133,16 +140,16 @@ def test_a_finished_run_resumed_is_as_it_was(
 
 
 def test_without_a_base_it_trains_one_of_its_own(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And leaves half of the images to learn from, if those shall be other ones."""
     shorten_base(monkeypatch)
-    words = [*DASNET, "--learn_from", "other", "--images", "digits", "--run"]
+    words = [*DASNET, "--learn_from", "other", "--images", shown, "--run"]
     result = type_in(capsys, *words, "mine")
     assert result.code == 0
     assert result.out.splitlines()[1] == "base: mine/base"
     assert result.out.endswith("run: mine\n")
-    assert load_base("mine/base").shown == 628
+    assert load_base("mine/base").shown == 32
     again = ["train", "dasnet", "--config", "mine/config.yaml", "--run", "again"]
     assert type_in(capsys, *again).code == 0
     for part in ("", "base"):
@@ -151,10 +158,11 @@ def test_without_a_base_it_trains_one_of_its_own(
 
 @pytest.mark.parametrize("kind", ["interrupted", "killed"])
 def test_a_run_interrupted_while_its_base_is_trained_goes_on(
-    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    kind: str, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shorten_base(monkeypatch)
-    assert type_in(capsys, *DASNET, "--run", "whole").code == 0
+    words = [*DASNET, "--images", shown, "--run"]
+    assert type_in(capsys, *words, "whole").code == 0
     assert load_base("whole/base").shown is None
 
     def kill() -> None:
@@ -162,7 +170,7 @@ def test_a_run_interrupted_while_its_base_is_trained_goes_on(
 
     with monkeypatch.context() as patch:
         disturb(patch, BaseLearner, "step", 2, press if kind == "interrupted" else kill)
-        first = type_in(capsys, *DASNET, "--run", "mine")
+        first = type_in(capsys, *words, "mine")
     assert first.code == 130
     if kind == "interrupted":  # not the folder of the base: the policy is still to be found
         assert first.out == "  glimpse train --resume mine\n"
@@ -176,18 +184,15 @@ def test_a_run_interrupted_while_its_base_is_trained_goes_on(
     assert resumed.out.endswith("run: mine\n")
 
 
-def test_an_own_folder_of_images(capsys: pytest.CaptureFixture[str]) -> None:
-    """Whose options are the base's; the policy needs none."""
-    from PIL import Image
-
-    for number in range(40):
-        path = Path("photos") / ("cat" if number % 2 else "dog") / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", (30, 20), 250 if number % 2 else 6 * number).save(path)
-    words = ["--images", "photos", "--image_size", "[10, 14]"]
-    assert type_in(capsys, *BASE, *words, "--run", "base").code == 0
-    assert type_in(capsys, *DASNET, "--base", "base", "--batch", "8", "--run", "mine").code == 0
-    assert load_base("mine/base").images == {"images": "photos", "image_size": (10, 14)}
+def test_images_need_not_be_named_again(
+    shown: str, base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are those of the base, resized as for it."""
+    words = ["--images", shown, "--image_size", "[9, 11]", "--run"]
+    assert type_in(capsys, *BASE, *words, "wide").code == 0
+    assert type_in(capsys, *DASNET, "--base", "wide", "--run", "mine").code == 0
+    assert load_base("mine/base").images == {"images": shown, "image_size": (9, 11)}
+    assert load_base(base).images == {"images": shown}
     assert type_in(capsys, "train", "--resume", "mine").code == 0
 
 
@@ -225,12 +230,12 @@ def test_a_base_that_was_shown_all_leaves_no_other_images(
     content = json.loads((whole / "agent.json").read_text())
     (whole / "agent.json").write_text(json.dumps({**content, "shown": None}))
     line = refused_line(capsys, *DASNET, "--base", whole, "--learn_from", "other")
-    assert "the base must leave some of 1257 training images, got none left: train it with" in line
+    assert "the base must leave some of 64 training images, got none left: train it with" in line
 
 
 def test_images_of_another_size_are_refused(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused_line(capsys, *DASNET, "--base", base, "--canvas", "translated-40")
-    assert "images must be (1, 8, 8), (C, H, W) of those the base was trained on" in line
+    assert "images must be (1, 10, 8), (C, H, W) of those the base was trained on" in line
 
 
 def test_the_run_of_another_agent_is_no_base(
@@ -309,11 +314,11 @@ def test_two_processes_find_what_one_finds(base: Path, trained: Path) -> None:
 
 
 def test_a_lost_process_ends_the_run_and_one_alone_goes_on(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a base of its own, which the first process trains and both have."""
     Path("script.py").write_text(DISTURBED)
-    words = ["--", "script.py", "die", *DASNET, "--run", "mine"]
+    words = ["--", "script.py", "die", *DASNET, "--images", shown, "--run", "mine"]
     (result,) = ended([start(*TORCHRUN, *words, cwd=Path())])
     assert result.code != 0
     (line,) = errors(result)
@@ -325,7 +330,7 @@ def test_a_lost_process_ends_the_run_and_one_alone_goes_on(
 
     shorten_base(monkeypatch)
     assert type_in(capsys, "train", "--resume", "mine").code == 0
-    assert type_in(capsys, *DASNET, "--run", "whole").code == 0
+    assert type_in(capsys, *DASNET, "--images", shown, "--run", "whole").code == 0
     assert weights(Path("mine/base")) == weights(Path("whole/base"))
     assert_near(Path("mine"), Path("whole"))
 
