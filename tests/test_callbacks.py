@@ -17,7 +17,7 @@ from torch import Tensor
 
 from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
 from glimpse.loop import Progress, Spent, train
-from glimpse.processes import Processes
+from glimpse.processes import LostProcess, Processes
 from glimpse.run_folder import RunFolder
 
 
@@ -289,8 +289,27 @@ def test_beside_others_sigterm_counts_and_is_given_back() -> None:
                 signal.raise_signal(signal.SIGTERM)
             assert stop(_progress(1)) is True
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-        with StopOnInterrupt() as stop:  # alone it is not ours
-            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with StopOnInterrupt():  # alone it is not ours
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM ends a process there")
+@pytest.mark.parametrize(
+    ("error", "wanted"), [(LostProcess, signal.SIG_IGN), (ValueError, signal.SIG_DFL)]
+)
+def test_who_has_lost_another_is_not_ended_before_it_says_so(
+    error: type[Exception], wanted: object
+) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(error, match="gone"), StopOnInterrupt(Fellow(0, 2).pressing(-1)):
+            raise error("gone")
+        assert signal.getsignal(signal.SIGTERM) is wanted
+        assert signal.getsignal(signal.SIGINT) is interrupt
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -1,6 +1,7 @@
 """One training: what is left when a process is lost, and that the others take the same steps."""
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,14 @@ class Counter:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.taken = state["taken"]
+
+
+@pytest.fixture(autouse=True)
+def _sigterm_is_given_back() -> Iterator[None]:
+    """Who has lost a process ignores it from then on."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
