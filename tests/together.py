@@ -10,7 +10,7 @@ from pathlib import Path
 
 from command import Result
 
-WAIT = 90  # seconds after which something hangs
+WAIT = 240  # seconds after which something hangs, even where other programs run
 
 
 def start(
