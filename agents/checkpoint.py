@@ -13,7 +13,7 @@ def own_checkpoint() -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().rpartition("\n")[2].strip()  # PyTorch's first line has none
         raise ValueError(
             f"the checkpoint must be this agent's, got another ({reason}): "

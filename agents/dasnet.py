@@ -23,6 +23,8 @@ from glimpse.batches import as_floats, swept
 from glimpse.checks import check_at_least, check_count, check_images, check_name, to_tensor
 from glimpse.evaluation import ErrorRate, error_rates
 from glimpse.feedback_pay import PAY
+from glimpse.gated_maxout import GatedMaxout
+from glimpse.gated_module import GatedModule
 from glimpse.gating import Gated, Pass
 from glimpse.image_set import ImageSource
 from glimpse.maxout import MaxoutNetwork
@@ -170,6 +172,7 @@ class Dasnet:
         """
         images = to_tensor(images)
         check_images(images)
+        self._check_sides(images)
         pixels = as_floats(images).to(self.weights.device)
         parts = torch.split(pixels, self.network.chunk(pixels, 1))
         predicted = [self._predicted(part) for part in parts]
@@ -214,6 +217,17 @@ class Dasnet:
             set_to.append(gains[:, 0])
         return FeedbackPrediction(torch.stack(said, dim=1).exp(), torch.stack(set_to, dim=1))
 
+    def _check_sides(self, images: Shaped[Tensor, "B C H W"]) -> None:
+        """Refuse images that are not as large as those of a maxout network; others may be."""
+        if not isinstance(self.network, GatedMaxout | GatedModule):
+            return
+        base = self.network.network
+        if isinstance(base, MaxoutNetwork) and tuple(images.shape[1:]) != base.shape:
+            raise ValueError(
+                f"`images` must be (B, {', '.join(map(str, base.shape))}), as large as those of "
+                f"the base, got {tuple(images.shape)}: resize them"
+            )
+
     def check_sizes(self) -> None:
         """Refuse a policy that does not fit the network.
 
@@ -248,13 +262,22 @@ def load_dasnet(
     """
     folder = RunFolder.open(run)
     description = folder.read_json("agent.json")
+    if description.get("agent") != "dasnet":
+        raise ValueError(
+            f"{folder.path} must hold a run of dasnet, got one of {description.get('agent')}: name "
+            "the folder of one"
+        )
+    if network is None and not (folder.path / "base").is_dir():
+        raise ValueError(
+            f"`network` must be given for {folder.path}, got none: its base is not in the folder, "
+            "give the one it was trained with"
+        )
     if network is None:
         base = load_base(folder.path / "base")
         shape = (1, *base.network.shape) if isinstance(base.network, MaxoutNetwork) else ()
         network = base.gated(torch.zeros(shape, device=device))
     tensors = {name: tensor.to(device) for name, tensor in folder.read_weights().items()}
     try:
-        check_name("agent", str(description["agent"]), ["dasnet"])
         config = DasnetConfig(**description["config"])
         standard = Standard(tensors["mean"], tensors["scale"])
         net = Dasnet(config, network, standard, tensors["policy"])

@@ -44,7 +44,7 @@ def utilities(fitness: Float[Tensor, "P"]) -> Float64[Tensor, "P"]:
 
         u_i = max(0, ln(P/2 + 1) - ln i) / sum_j max(0, ln(P/2 + 1) - ln j) - 1/P.
 
-    Equal ones share what their ranks count for; NaN ranks below everything.
+    Equal ones share what their ranks count for; NaN is as bad as minus infinity.
     """
     count = len(fitness)
     ranks = torch.arange(1, count + 1, dtype=torch.float64, device=fitness.device)
@@ -166,8 +166,9 @@ def check_population(population: int) -> None:
     """Refuse fewer than two individuals.
 
     Raises:
-        ValueError: There are fewer.
+        ValueError: There are fewer, or it is a fraction.
     """
+    check_count(0, population=population)
     if population < 2:
         raise ValueError(
             f"`population` must be at least 2, got {population}: individuals are compared with "

@@ -18,6 +18,7 @@ from .report import rate
 
 _ROWS = 500
 _MORE = 2  # passes beyond those of training
+_LEAST = 1e-6  # gains below count as this much, for those that are 0 have no logarithm
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def evaluate_passes(net: Dasnet, images: ImageSource, split: str, *, seed: int =
     noise = torch.Generator(images.device).manual_seed(derive_seed(seed, 0, 9))
     learned, random = [], []
     for batch in swept(images, split, _ROWS, seed=seed):
-        spread = net.predict(batch.images[:100]).gains.log().std()
+        spread = net.predict(batch.images[:100]).gains.clamp(min=_LEAST).log().std()
 
         def wander(seen: Pass, spread: torch.Tensor = spread) -> torch.Tensor:
             shape = seen.activations.shape

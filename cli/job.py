@@ -135,13 +135,28 @@ def do(
 
 
 def follow(
-    learner: Learner, steps: int, *, checkpoint: Mapping[str, Any] | None, processes: Processes
+    learner: Learner,
+    steps: int,
+    folder: RunFolder | None,
+    *,
+    checkpoint: Mapping[str, Any] | None = None,
+    processes: Processes,
 ) -> None:
-    """Take the same steps as the process that leads, and leave the rest to it."""
+    """Take the same steps as the process that leads, and leave the rest to it.
+
+    Args:
+        learner: Who learns, as there.
+        steps: How long.
+        folder: Whence the checkpoint comes.
+        checkpoint: Where to go on; None: from the start.
+        processes: Who takes every step together.
+
+    Raises:
+        LostProcess: One of them is lost.
+    """
     start = 0
-    if checkpoint is not None:
-        start = int(checkpoint["step"])
-        learner.load_state_dict(checkpoint["learner"])
+    if folder is not None and checkpoint is not None:
+        start, _ = _restore(learner, checkpoint, folder)
     with StopOnInterrupt(processes) as stop:
         train(learner, steps, [stop], start=start)
 

@@ -173,6 +173,22 @@ def check_fit(agent: Agent, core: GlimpseBatch, folder: RunFolder) -> None:
         )
 
 
+def read_options(folder: RunFolder, config: type) -> dict[str, Any]:
+    """Return the options of a run, among them all of a config.
+
+    Raises:
+        ValueError: The file is missing or damaged, or one of those options is.
+    """
+    stored = folder.read_config()
+    missing = [field.name for field in fields(config) if field.name not in stored]
+    if missing:
+        raise ValueError(
+            f"{folder.path / 'config.yaml'} must hold every option, got none called "
+            f"{', '.join(missing)}: restore it"
+        )
+    return stored
+
+
 def given(options: Mapping[str, Any], names: object) -> dict[str, Any]:
     """Return those of the options that are named and not None."""
     wanted = {field.name for field in fields(names)}  # type: ignore[arg-type]

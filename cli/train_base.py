@@ -17,7 +17,7 @@ from glimpse.tasks import Classification
 
 from . import base_runs
 from .job import Job, Trainer, Uses, do, interrupted, new_place
-from .options import FolderOptions, ImageOptions, given
+from .options import FolderOptions, ImageOptions, given, read_options
 
 
 def begin(options: Mapping[str, Any]) -> int:
@@ -25,40 +25,69 @@ def begin(options: Mapping[str, Any]) -> int:
     run_options = FolderOptions(**given(options, FolderOptions))
     config = BaseConfig(**{field.name: options[field.name] for field in fields(BaseConfig)})
     shown = ImageOptions(**given(options, ImageOptions))
+    learner = learner_of(config, run_options, shown)
     folder = RunFolder.create(run_options.run or new_place("base", shown.images or "digits"))
-    kept = {key: value for key, value in asdict(run_options).items() if key != "run"}
-    folder.write_config({**kept, **as_yaml(shown), **asdict(config)})
-    return train_base(folder, config, run_options, shown)
+    describe_base(folder, config, run_options, shown)
+    return train_base(learner, folder, run_options, shown)
 
 
 def resume(folder: RunFolder) -> int:
     """Go on with a run; return the exit code."""
-    stored = folder.read_config()
+    stored = read_options(folder, BaseConfig)
     config = BaseConfig(**{field.name: stored[field.name] for field in fields(BaseConfig)})
     run_options = FolderOptions(**given(stored, FolderOptions))
     shown = ImageOptions(**given(stored, ImageOptions))
-    return train_base(folder, config, run_options, shown, checkpoint=folder.read_checkpoint())
+    learner, checkpoint = learner_of(config, run_options, shown), folder.read_checkpoint()
+    return train_base(learner, folder, run_options, shown, checkpoint=checkpoint)
+
+
+def learner_of(config: BaseConfig, options: FolderOptions, shown: ImageOptions) -> BaseLearner:
+    """Return who learns, a network that knows nothing yet.
+
+    Raises:
+        ValueError: The images cannot be found, or not be learned from.
+    """
+    torch.set_num_threads(options.threads)
+    images = images_of(shown, options)
+    return BaseLearner(config, images, config.make(images))
+
+
+def describe_base(
+    folder: RunFolder, config: BaseConfig, options: FolderOptions, shown: ImageOptions
+) -> None:
+    """Write the config of a base's run."""
+    kept = {key: value for key, value in asdict(options).items() if key != "run"}
+    folder.write_config({**kept, **as_yaml(shown), **asdict(config)})
 
 
 def train_base(
+    learner: BaseLearner,
     folder: RunFolder,
-    config: BaseConfig,
     options: FolderOptions,
     shown: ImageOptions,
     *,
     checkpoint: Mapping[str, Any] | None = None,
+    run: RunFolder | None = None,
 ) -> int:
-    """Train a base in a folder that has its config; return the exit code."""
-    torch.set_num_threads(options.threads)
-    images = images_of(shown, options)
-    learner = BaseLearner(config, images, config.make(images))
+    """Train a base in a folder that has its config; return the exit code.
+
+    Args:
+        learner: Who learns.
+        folder: Of the base.
+        options: Of the run.
+        shown: Which images they are.
+        checkpoint: Where to go on; None: from the start.
+        run: What is to be resumed after Ctrl-C; None: the base's own folder.
+    """
+    config, images = learner.config, learner.images
 
     def keep() -> None:
         save_base(
             folder, learner.network, described(shown), config.train_images, class_names(images)
         )
 
-    keep()
+    if checkpoint is None:
+        keep()
     validated = len(images.splits.get("validation", ())) > 0
     job = Job(
         learner=learner,
@@ -70,7 +99,7 @@ def train_base(
     )
     progress = do(job, folder, options.log_every, checkpoint=checkpoint)
     if progress.step < progress.steps:
-        return interrupted(progress, folder)
+        return interrupted(progress, run or folder)
     learner.choose_best()
     keep()
     split = "test" if len(images.splits.get("test", ())) else "train"

@@ -1,6 +1,10 @@
 """`glimpse train dasnet`: a policy that sets the gains of a frozen network, found by evolution.
 
-Under `torchrun` all processes share the population; the first writes the run's folder.
+Under `torchrun` all processes share the population; the first writes the run's folder:
+
+    torchrun --nproc-per-node 2 -m -- glimpse.cli train dasnet --run runs/mine
+
+Without the `--`, torchrun takes our `--run` for its own `--run-path`.
 """
 
 import shutil
@@ -12,7 +16,8 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from glimpse.agents import BaseConfig, Dasnet, DasnetConfig, DasnetLearner, portion
+from glimpse.agents import BaseConfig, BaseLearner, Dasnet, DasnetConfig, DasnetLearner, portion
+from glimpse.agents.portions import Part
 from glimpse.bases import Base, find_network, load_base, save_base
 from glimpse.batches import drawn
 from glimpse.device import find_device
@@ -25,8 +30,15 @@ from glimpse.run_folder import RunFolder
 from . import dasnet_runs
 from .dasnet_report import evaluate_passes, print_passes
 from .job import Job, Trainer, Uses, do, follow, interrupted, new_place
-from .options import EVALUATION_ROWS, FolderOptions, ImageOptions, given
-from .train_base import as_yaml, described, images_of, train_base
+from .options import EVALUATION_ROWS, FolderOptions, ImageOptions, given, read_options
+from .train_base import (
+    as_yaml,
+    describe_base,
+    described,
+    images_of,
+    learner_of,
+    train_base,
+)
 
 _EXAMPLES = 1000  # training images by which observations are standardised
 
@@ -48,44 +60,94 @@ class _Plan:
         return cls(config, run_options, ImageOptions(**given(options, ImageOptions)), processes)
 
 
+@dataclass(frozen=True)
+class _Looks:
+    """What looks at which images.
+
+    Attributes:
+        base: The frozen network.
+        core: The same with gains, and the images.
+        pool: Those that are learned from.
+    """
+
+    base: Base
+    core: FeedbackBatch
+    pool: Part
+
+    @classmethod
+    def of(cls, plan: _Plan, base: Base) -> "_Looks":
+        """Return what the plan says of a base; refuse what does not fit."""
+        config, shown = plan.config, plan.shown
+        torch.set_num_threads(plan.options.threads)
+        options = FeedbackConfig(
+            **given(described(shown) if config.base is None else asdict(shown), FeedbackConfig),
+            passes=config.passes,
+            reward=config.reward,
+            boost=config.boost,
+            device=str(find_device(plan.options.device)),
+        )
+        core = feedback_on(base, options, EVALUATION_ROWS)
+        return cls(base, core, portion(core.images, base.shown, other=config.learn_from == "other"))
+
+
 def begin(options: Mapping[str, Any]) -> int:
     """Train; return the exit code."""
     with joined(find_device(options["device"])) as processes:
         plan = _Plan.of(options, processes)
+        looks = None
+        if plan.config.base is not None:
+            looks = _Looks.of(plan, find_network(plan.config.base))
+        else:
+            _base_learner(plan)  # what cannot be is refused before there is a folder
         if not processes.leads:
-            return _follow(plan, None)
+            return _follow(plan, looks)
         what = plan.config.base or plan.shown.images or "digits"
         folder = RunFolder.create(plan.options.run or new_place("dasnet", what))
         kept = {key: value for key, value in asdict(plan.options).items() if key != "run"}
         folder.write_config({**kept, **as_yaml(plan.shown), **asdict(plan.config)})
         folder.write_json("agent.json", {"agent": "dasnet", "config": asdict(plan.config)})
-        return _lead(plan, folder, None)
+        return _lead(plan, looks, folder)
 
 
 def resume(folder: RunFolder) -> int:
     """Go on with a run; return the exit code."""
-    stored = folder.read_config()
+    stored = read_options(folder, DasnetConfig)
     begun = (folder.path / "checkpoint.pt").is_file()  # else only its base was
     checkpoint = folder.read_checkpoint() if begun else None
-    with joined(find_device(stored["device"])) as processes:
+    with joined(find_device(stored.get("device", "auto"))) as processes:
         plan = _Plan.of(stored, processes)
+        looks = None
+        if plan.config.base is not None:
+            own = folder.path / "base"
+            kept = (own / "weights.safetensors").is_file()
+            looks = _Looks.of(plan, load_base(own) if kept else find_network(plan.config.base))
         if not processes.leads:
-            return _follow(plan, checkpoint)
-        return _lead(plan, folder, checkpoint)
+            return _follow(plan, looks, folder, checkpoint)
+        return _lead(plan, looks, folder, checkpoint)
 
 
-def _lead(plan: _Plan, folder: RunFolder, checkpoint: Mapping[str, Any] | None) -> int:
+def _lead(
+    plan: _Plan,
+    looks: _Looks | None,
+    folder: RunFolder,
+    checkpoint: Mapping[str, Any] | None = None,
+) -> int:
     """Do what the first process does, or the only one; return the exit code."""
     own = folder.path / "base"
-    if plan.config.base is None and not (own / "evaluation.json").is_file():
-        code = _train_base(plan, own)
-        if code:
-            return code
-    base = load_base(own) if plan.config.base is None else find_network(plan.config.base)
-    core, learner = _learner(plan, base)
-    if isinstance(base.network, MaxoutNetwork) and not own.exists():  # so the run stands alone
-        own.mkdir()
+    if looks is None:
+        if not (own / "evaluation.json").is_file():
+            code = _train_base(plan, own, folder)
+            if code:
+                return code
+        base = load_base(own)
+        plan.processes.agree(base.network.state_dict().values())
+        looks = _Looks.of(plan, base)
+    base = looks.base
+    kept = (own / "weights.safetensors").is_file()
+    if isinstance(base.network, MaxoutNetwork) and not kept:  # so the run stands alone
+        own.mkdir(exist_ok=True)
         save_base(RunFolder(own), base.network, base.images, base.shown, base.classes)
+    core, learner = looks.core, _learner(plan, looks)
 
     def validate() -> dict[str, float]:
         errors = learner.agent.evaluate(core.images, "validation")
@@ -100,7 +162,8 @@ def _lead(plan: _Plan, folder: RunFolder, checkpoint: Mapping[str, Any] | None) 
         picture=lambda: dasnet_runs.draw_policy(learner.agent, core.images, "validation"),
         drawn="gains",
     )
-    job.save()
+    if checkpoint is None:
+        job.save()
     progress = do(
         job, folder, plan.options.log_every, checkpoint=checkpoint, processes=plan.processes
     )
@@ -115,38 +178,28 @@ def _lead(plan: _Plan, folder: RunFolder, checkpoint: Mapping[str, Any] | None) 
     return 0
 
 
-def _follow(plan: _Plan, checkpoint: Mapping[str, Any] | None) -> int:
+def _follow(
+    plan: _Plan,
+    looks: _Looks | None,
+    folder: RunFolder | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
+) -> int:
     """Do what every other process does; return the exit code."""
-    if plan.config.base is None:  # the first process trains it, and says how it came out
+    if looks is None:  # the first process trains the base, and says how it came out
         config = _base_config(plan)
-        network = config.make(images_of(plan.shown, plan.options))
-        base = Base(network.eval(), shown=config.train_images)
-    else:
-        base = find_network(plan.config.base)
-    _, learner = _learner(plan, base)
-    follow(learner, plan.config.steps, checkpoint=checkpoint, processes=plan.processes)
+        network = config.make(images_of(plan.shown, plan.options)).eval()
+        plan.processes.agree(network.state_dict().values())
+        looks = _Looks.of(plan, Base(network, shown=config.train_images))
+    learner = _learner(plan, looks)
+    follow(learner, plan.config.steps, folder, checkpoint=checkpoint, processes=plan.processes)
     return 0
 
 
-def _learner(plan: _Plan, base: Base) -> tuple[FeedbackBatch, DasnetLearner]:
-    """Return who learns, and on what."""
-    config, shown = plan.config, plan.shown
-    torch.set_num_threads(plan.options.threads)
-    if config.base is None:
-        plan.processes.agree(base.network.state_dict().values())
-    options = FeedbackConfig(
-        **given(described(shown) if config.base is None else asdict(shown), FeedbackConfig),
-        passes=config.passes,
-        reward=config.reward,
-        boost=config.boost,
-        device=str(find_device(plan.options.device)),
-    )
-    core = feedback_on(base, options, EVALUATION_ROWS)
-    pool = portion(core.images, base.shown, other=config.learn_from == "other")
-    first = pool.splits["train"][:_EXAMPLES]
-    start = Dasnet.create(config, core.network, drawn(core.images, first, first).images)
-    learner = DasnetLearner(config, core, start, pool=pool, processes=plan.processes)
-    return core, learner
+def _learner(plan: _Plan, looks: _Looks) -> DasnetLearner:
+    """Return who learns."""
+    core, first = looks.core, looks.pool.splits["train"][:_EXAMPLES]
+    start = Dasnet.create(plan.config, core.network, drawn(core.images, first, first).images)
+    return DasnetLearner(plan.config, core, start, pool=looks.pool, processes=plan.processes)
 
 
 def _base_config(plan: _Plan) -> BaseConfig:
@@ -156,19 +209,22 @@ def _base_config(plan: _Plan) -> BaseConfig:
     return BaseConfig(train_images=half, seed=plan.config.seed)
 
 
-def _train_base(plan: _Plan, place: Path) -> int:
+def _base_learner(plan: _Plan) -> BaseLearner:
+    """Return who becomes the base."""
+    return learner_of(_base_config(plan), plan.options, plan.shown)
+
+
+def _train_base(plan: _Plan, place: Path, run: RunFolder) -> int:
     """Train a base in a folder of its own, or go on with that; return the exit code."""
-    config = _base_config(plan)
+    learner, checkpoint = _base_learner(plan), None
     if (place / "checkpoint.pt").is_file():
         folder = RunFolder.open(place)
-        return train_base(
-            folder, config, plan.options, plan.shown, checkpoint=folder.read_checkpoint()
-        )
-    shutil.rmtree(place, ignore_errors=True)  # what was begun and never kept
-    folder = RunFolder.create(place)
-    kept = {key: value for key, value in asdict(plan.options).items() if key != "run"}
-    folder.write_config({**kept, **as_yaml(plan.shown), **asdict(config)})
-    return train_base(folder, config, plan.options, plan.shown)
+        checkpoint = folder.read_checkpoint()
+    else:
+        shutil.rmtree(place, ignore_errors=True)  # what was begun and never kept
+        folder = RunFolder.create(place)
+        describe_base(folder, learner.config, plan.options, plan.shown)
+    return train_base(learner, folder, plan.options, plan.shown, checkpoint=checkpoint, run=run)
 
 
 TRAINER = Trainer(

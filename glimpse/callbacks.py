@@ -22,7 +22,7 @@ from torch import Tensor
 
 from .checks import check_count
 from .loop import Progress
-from .processes import ALONE, Processes
+from .processes import ALONE, LostProcess, Processes
 from .run_folder import RunFolder
 
 
@@ -166,7 +166,8 @@ class StopOnInterrupt:
     """End the run after the step in which Ctrl-C is pressed; a second Ctrl-C ends it at once.
 
     Of several processes all end after the same step, in which any of them was told to; there
-    SIGTERM counts too, with which `torchrun` ends those that are left when one is lost.
+    SIGTERM counts too, with which `torchrun` ends those that are left when one is lost. Who has
+    lost one ignores it from then on, to keep what was learned and to say what happened.
 
     Args:
         processes: Who takes every step together.
@@ -182,10 +183,12 @@ class StopOnInterrupt:
         self._before = [signal.signal(number, self._press) for number in self._signals]
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         """Give Ctrl-C back."""
+        lost = kind is not None and issubclass(kind, LostProcess)
         for number, before in zip(self._signals, self._before, strict=True):
-            signal.signal(number, before)
+            ignored = lost and number == signal.SIGTERM
+            signal.signal(number, signal.SIG_IGN if ignored else before)
 
     def __call__(self, progress: Progress) -> bool:
         """Say whether the run shall end."""

@@ -69,7 +69,8 @@ class Processes:
         """
         if self.count == 1:
             return mine
-        whole = mine.clone()
+        # On CPU and densely packed, whatever each process has: what is told is small.
+        whole = mine.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         try:
             dist.all_reduce(whole)
         except RuntimeError as error:
@@ -77,7 +78,7 @@ class Processes:
                 f"all {self.count} processes must answer, got an error instead "
                 f"({str(error).strip().splitlines()[0]}): a process is lost; go on with --resume"
             ) from error
-        return whole
+        return whole.to(mine.device)
 
     def agree(self, tensors: Iterable[Tensor]) -> None:
         """Overwrite tensors, of the same shapes everywhere, with those of the process that leads.
@@ -100,16 +101,28 @@ class LostProcess(ValueError):
 def joined(device: torch.device, patience: float = _PATIENCE) -> Iterator[Processes]:
     """Find the other processes, if `torchrun` started several; part from them at the end.
 
+    Of several GPUs each process of a machine computes on its own, as far as there are enough.
+
     Args:
         device: Where this process computes.
         patience: Seconds after which a process that does not answer is lost.
+
+    Raises:
+        LostProcess: They do not all come.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield ALONE
         return
-    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=patience))
+    if device.type == "cuda" and device.index is None:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    try:
+        dist.init_process_group("gloo", timeout=timedelta(seconds=patience))
+    except RuntimeError as error:
+        raise LostProcess(
+            f"all {count} processes must come, got an error instead "
+            f"({str(error).strip().splitlines()[0]}): start them with torchrun"
+        ) from error
     try:
         yield Processes(dist.get_rank(), count)
     finally:

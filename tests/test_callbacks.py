@@ -1,5 +1,6 @@
 """What watches a run: each callback by what it leaves behind."""
 
+import os
 import signal
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from glimpse.callbacks import Checkpoint, Log, ProgressBar, StopOnInterrupt, Validate
 from glimpse.loop import Progress, Spent, train
+from glimpse.processes import LostProcess, Processes
 from glimpse.run_folder import RunFolder
 
 
@@ -253,6 +255,63 @@ def test_ctrl_c_is_given_back() -> None:
         assert pressed == [signal.SIGINT]
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+class Fellow(Processes):
+    """One of two processes, of which the other presses Ctrl-C in its second step, or never."""
+
+    def pressing(self, step: int) -> "Fellow":
+        self.__dict__["left"] = step
+        return self
+
+    def add(self, mine: Tensor) -> Tensor:
+        self.__dict__["left"] -= 1
+        return mine + float(self.__dict__["left"] == 0)
+
+
+def test_who_is_told_by_another_ends_after_the_same_step() -> None:
+    with StopOnInterrupt(Fellow(0, 2).pressing(2)) as stop:
+        assert train(Counter(), 10, [stop]).step == 2
+
+
+def test_who_is_told_itself_ends_beside_others_too() -> None:
+    with StopOnInterrupt(Fellow(1, 2).pressing(-1)) as stop:
+        assert train(Counter(press={3: 1}), 10, [stop]).step == 3
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM ends a process there")
+def test_beside_others_sigterm_counts_and_is_given_back() -> None:
+    """And a second one ends nothing at once: `torchrun` sends it to whoever is left."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with StopOnInterrupt(Fellow(0, 2).pressing(-1)) as stop:
+            for _ in range(2):
+                signal.raise_signal(signal.SIGTERM)
+            assert stop(_progress(1)) is True
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with StopOnInterrupt():  # alone it is not ours
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGTERM ends a process there")
+@pytest.mark.parametrize(
+    ("error", "wanted"), [(LostProcess, signal.SIG_IGN), (ValueError, signal.SIG_DFL)]
+)
+def test_who_has_lost_another_is_not_ended_before_it_says_so(
+    error: type[Exception], wanted: object
+) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(error, match="gone"), StopOnInterrupt(Fellow(0, 2).pressing(-1)):
+            raise error("gone")
+        assert signal.getsignal(signal.SIGTERM) is wanted
+        assert signal.getsignal(signal.SIGINT) is interrupt
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # ProgressBar

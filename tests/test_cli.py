@@ -460,7 +460,7 @@ def test_help_explains_every_option(words: list[str], capsys: pytest.CaptureFixt
         assert len(said.split()) >= 2 or "Available subcommands" in name, f"{name}: {text!r}"
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", TRAINERS)
 def test_help_names_every_option_of_an_agent(
     agent: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -468,7 +468,9 @@ def test_help_names_every_option_of_an_agent(
         main(["train", agent, "--help"])
     explained = dict(_explained(capsys.readouterr().out))
     named = {word for name in explained for word in re.findall(r"--(\w+)", name)}
-    for options in (AGENTS[agent].config, RunOptions, ViewOptions):
+    if agent in AGENTS:
+        assert TRAINERS[agent].options == (RunOptions, AGENTS[agent].config, ViewOptions)
+    for options in TRAINERS[agent].options:
         assert {field.name for field in fields(options)} <= named
 
 

@@ -1,0 +1,245 @@
+"""The base network: it learns, the best weights are kept, and a resumed run is the same run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from expect import refused
+from gated import CLASSES, image_set, images
+from learners import assert_same, differ
+from torch import Tensor
+
+from glimpse import ImageSet
+from glimpse.agents import BaseConfig, BaseLearner, error_of
+from glimpse.catalogue import find_images
+from glimpse.evaluation import ErrorRate
+from glimpse.image_set import ImageSource
+from glimpse.run_folder import RunFolder
+
+TINY: dict[str, Any] = {"steps": 10, "batch": 8}
+
+
+def make(source: ImageSource | None = None, **options: Any) -> BaseLearner:
+    shown = source or image_set()
+    config = BaseConfig(**{**TINY, **options})
+    return BaseLearner(config, shown, config.make(shown))
+
+
+def run(learner: BaseLearner, start: int, stop: int) -> list[dict[str, float]]:
+    metrics = []
+    for step in range(start, stop):
+        told = {name: float(value) for name, value in learner.step().items()}
+        if step % 2:
+            told["validation"] = learner.validate().percent
+        metrics.append(told)
+    return metrics
+
+
+def weights(learner: BaseLearner) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in learner.network.state_dict().items()}
+
+
+def test_it_learns_the_digits() -> None:
+    digits = find_images("digits")
+    learner = make(digits, steps=60, batch=64)
+    before = error_of(learner.network, digits, "test")
+    first = [float(learner.step()["loss"]) for _ in range(60)]
+    after = error_of(learner.network, digits, "test")
+    assert before.percent > 75
+    assert after.percent < 30
+    assert sum(first[-5:]) < sum(first[:5]) / 2
+
+
+def test_what_a_step_tells_is_of_its_batch() -> None:
+    """Of all images at once, with nothing dropped: as computed beforehand from the network."""
+    shown = image_set()
+    learner = make(shown, batch=24, dropout=0.0)
+    pixels, target = shown.images[:24] / 255, shown.targets[:24]
+    with torch.no_grad():
+        logits = learner.network(pixels)
+    told = learner.step()
+    log_probs = logits.log_softmax(dim=1)[torch.arange(24), target]
+    assert float(told["loss"]) == pytest.approx(-float(log_probs.mean()), rel=1e-5)
+    wrong = int((logits.argmax(dim=1) != target).sum())
+    assert float(told["train error %"]) == pytest.approx(100 * wrong / 24, rel=1e-5)
+    assert 0 < wrong < 24
+
+
+def test_a_step_is_one_of_adamw_at_a_rate_that_falls_along_a_cosine() -> None:
+    learner = make(dropout=0.0, learning_rate=0.1, weight_decay=0.5)
+    rates = []
+    for _ in range(10):
+        before = weights(learner)["classifier.bias"]
+        learner.step()
+        (group,) = learner.state_dict()["optimiser"]["param_groups"]
+        rates.append(group["lr"])
+        assert group["weight_decay"] == 0.5
+        assert not torch.equal(weights(learner)["classifier.bias"], before)
+    assert rates[0] == 0.1
+    assert rates[5] == pytest.approx(0.05)
+    assert rates[9] == pytest.approx(0.1 * 0.0244717, rel=1e-5)  # (1 + cos 0.9 pi) / 2
+
+
+def test_dropout_acts_in_training_only() -> None:
+    """And is another in each step: of a network that learns nothing the loss still differs."""
+    shown = image_set()
+    learner = make(shown, batch=24, dropout=0.5, input_dropout=0.3, learning_rate=0.0)
+    losses = {float(learner.step()["loss"]) for _ in range(4)}
+    assert len(losses) == 4
+    errors = {error_of(learner.network, shown, "train") for _ in range(3)}
+    assert len(errors) == 1
+
+
+def test_ten_steps_are_five_a_checkpoint_and_five_more(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"dropout": 0.3, "input_dropout": 0.1, "train_images": 17}
+    whole, first = make(**options), make(**options)
+    wanted, metrics = run(whole, 0, 10), run(first, 0, 5)
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_checkpoint({"learner": first.state_dict()})
+    run(first, 5, 7)  # what comes later is not in the checkpoint
+    second = make(**options)
+    assert differ(weights(first), weights(second))
+    torch.rand(3)  # whatever was drawn in between
+    second.load_state_dict(folder.read_checkpoint()["learner"])
+    metrics += run(second, 5, 10)
+    assert metrics == wanted
+    assert_same(weights(second), weights(whole))
+    one, other = second.state_dict(), whole.state_dict()
+    assert (one["step"], one["wrong"]) == (other["step"], other["wrong"])
+    assert_same(one["best"], other["best"])
+    for number, moments in other["optimiser"]["state"].items():
+        assert_same(one["optimiser"]["state"][number], moments)
+    for learner in (second, whole):
+        learner.choose_best()
+    assert_same(weights(second), weights(whole))
+
+
+def test_a_seed_is_a_run() -> None:
+    learners = []
+    for seed, drawn in ((3, 0), (3, 1), (4, 0)):
+        torch.manual_seed(drawn)
+        learners.append(make(seed=seed, dropout=0.3))
+        run(learners[-1], 0, 4)
+    assert_same(weights(learners[0]), weights(learners[1]))
+    assert differ(weights(learners[0]), weights(learners[2]))
+
+
+def test_training_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    run(make(dropout=0.3), 0, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_weights_that_were_best_on_validation_images_are_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learner, kept = make(), []
+    errors = iter([5, 3, 3, 4])  # the second and third are as good: the earlier is kept
+
+    def error(*_: object) -> ErrorRate:
+        return ErrorRate(next(errors), 8)
+
+    monkeypatch.setattr("glimpse.agents.base.error_of", error)
+    for _ in range(4):
+        learner.step()
+        kept.append(weights(learner))
+        learner.validate()
+    learner.step()
+    learner.choose_best()
+    assert_same(weights(learner), kept[1])
+
+
+def test_validation_looks_at_validation_images() -> None:
+    shown = image_set(validation=[30, 31, 39])
+    learner = make(shown)
+    run(learner, 0, 3)
+    with torch.no_grad():
+        answers = learner.network.eval()(shown.images[[30, 31, 39]] / 255).argmax(dim=1)
+    wrong = int((answers != shown.targets[[30, 31, 39]]).sum())
+    assert learner.validate() == ErrorRate(wrong, 3)
+
+
+def test_without_validation_the_last_weights_are_chosen() -> None:
+    learner = make()
+    learner.step()
+    wanted = weights(learner)
+    learner.choose_best()
+    assert_same(weights(learner), wanted)
+
+
+def test_an_error_is_counted_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, learner = image_set(), make()
+    whole = error_of(learner.network, shown, "train")
+    monkeypatch.setattr("glimpse.agents.base._ROWS", 5)
+    assert error_of(learner.network, shown, "train") == whole
+    assert whole.count == 24
+
+
+def test_the_network_is_made_for_the_images() -> None:
+    network = BaseConfig(dropout=0.3, input_dropout=0.1, sizes="small").make(image_set())
+    assert network(images(2)).shape == (2, CLASSES)
+    assert network.dropout.p == 0.3
+    assert [stage.dropout.p for stage in network.convolutions] == [0.1, 0.3, 0.3]
+
+
+# Refusals
+
+
+def test_images_of_another_task_are_refused() -> None:
+    haystack = find_images("haystack")
+    with refused("`images` must be a classification of images of one size, got another: give an"):
+        BaseConfig().make(haystack)
+
+
+def test_images_too_small_are_refused() -> None:
+    tiny = ImageSet.from_arrays(torch.zeros(4, 1, 4, 4), [0, 1, 0, 1])
+    with refused("images must be large enough for 3 stages, got 4x4 pixels"):
+        BaseConfig().make(tiny)
+
+
+def test_images_without_a_training_split_are_refused() -> None:
+    with refused("the images must have a training split, got none"):
+        make(image_set(train=[]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "`steps` must be a whole number from 1, got 0"),
+        ({"batch": 0}, "`batch` must be a whole number from 1, got 0"),
+        ({"seed": -1}, "`seed` must be a whole number from 0, got -1"),
+        ({"train_images": 0}, "`train_images` must be a whole number from 1, got 0"),
+        ({"learning_rate": -1.0}, "`learning_rate` must be finite and at least 0, got -1.0"),
+        ({"weight_decay": -1.0}, "`weight_decay` must be finite and at least 0, got -1.0"),
+        ({"dropout": 1.0}, "`dropout` must be below 1, got 1.0: nothing would be left"),
+        ({"input_dropout": -0.1}, "`input_dropout` must be finite and at least 0, got -0.1"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(options: dict[str, Any], message: str) -> None:
+    with refused(message):
+        BaseConfig(**options)
+
+
+@pytest.mark.plain
+def test_sizes_nobody_knows_are_refused() -> None:
+    with refused("`sizes` must be one of paper, small, got 'large': choose one"):
+        BaseConfig(sizes="large")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("part", ["network", "optimiser", "best", "wrong", "step"])
+@pytest.mark.parametrize("damage", ["missing", "a number", "none"])
+def test_the_state_of_another_learner_is_refused(part: str, damage: str) -> None:
+    learner = make()
+    learner.step()
+    state = learner.state_dict()
+    if damage == "missing":
+        del state[part]
+    else:
+        state[part] = {"a number": 3, "none": None}[damage]
+    if damage == "a number" and part in ("wrong", "step"):
+        make().load_state_dict(state)
+        return
+    with refused("the checkpoint must be this agent's, got another ("):
+        make().load_state_dict(state)
