@@ -1,6 +1,25 @@
 """Differentiable soft attention, the baselines of hard attention."""
 
+from .bottleneck_attention import BottleneckAttention
+from .convolutional_block_attention import ChannelGate, ConvolutionalBlockAttention, SpatialGate
+from .coordinate_attention import CoordinateAttention
+from .efficient_channel_attention import EfficientChannelAttention
+from .global_context import GlobalContext
 from .registry import ATTENTION, Entry, make
+from .selective_kernel import SelectiveKernel
 from .squeeze_excitation import SqueezeExcitation
 
-__all__ = ["ATTENTION", "Entry", "SqueezeExcitation", "make"]
+__all__ = [
+    "ATTENTION",
+    "BottleneckAttention",
+    "ChannelGate",
+    "ConvolutionalBlockAttention",
+    "CoordinateAttention",
+    "EfficientChannelAttention",
+    "Entry",
+    "GlobalContext",
+    "SelectiveKernel",
+    "SpatialGate",
+    "SqueezeExcitation",
+    "make",
+]
