@@ -5,12 +5,15 @@ from .convolutional_block_attention import ChannelGate, ConvolutionalBlockAttent
 from .coordinate_attention import CoordinateAttention
 from .efficient_channel_attention import EfficientChannelAttention
 from .global_context import GlobalContext
+from .insertion import After, insert
 from .registry import ATTENTION, Entry, make
+from .resnet import ResNet
 from .selective_kernel import SelectiveKernel
 from .squeeze_excitation import SqueezeExcitation
 
 __all__ = [
     "ATTENTION",
+    "After",
     "BottleneckAttention",
     "ChannelGate",
     "ConvolutionalBlockAttention",
@@ -18,8 +21,10 @@ __all__ = [
     "EfficientChannelAttention",
     "Entry",
     "GlobalContext",
+    "ResNet",
     "SelectiveKernel",
     "SpatialGate",
     "SqueezeExcitation",
+    "insert",
     "make",
 ]
