@@ -13,6 +13,12 @@ from torch import nn
 
 from glimpse.checks import check_count, check_name
 
+from .bottleneck_attention import BottleneckAttention
+from .convolutional_block_attention import ConvolutionalBlockAttention
+from .coordinate_attention import CoordinateAttention
+from .efficient_channel_attention import EfficientChannelAttention
+from .global_context import GlobalContext
+from .selective_kernel import SelectiveKernel
 from .squeeze_excitation import SqueezeExcitation
 
 Domain = Literal["spatial", "channel", "mixed", "layer", "temporal", "self-attention"]
@@ -36,11 +42,47 @@ class Entry:
 
 
 ATTENTION: Mapping[str, Entry] = {
+    "bam": Entry(
+        BottleneckAttention,
+        "mixed",
+        "Park, Woo, Lee, Kweon, BAM: bottleneck attention module, BMVC",
+        2018,
+    ),
+    "cbam": Entry(
+        ConvolutionalBlockAttention,
+        "mixed",
+        "Woo, Park, Lee, Kweon, CBAM: convolutional block attention module, ECCV",
+        2018,
+    ),
+    "coordinate": Entry(
+        CoordinateAttention,
+        "mixed",
+        "Hou, Zhou, Feng, Coordinate attention for efficient mobile network design, CVPR",
+        2021,
+    ),
+    "eca": Entry(
+        EfficientChannelAttention,
+        "channel",
+        "Wang et al., ECA-Net: efficient channel attention, CVPR",
+        2020,
+    ),
+    "gc": Entry(
+        GlobalContext,
+        "mixed",
+        "Cao et al., GCNet: non-local networks meet squeeze-excitation networks, ICCV",
+        2019,
+    ),
     "se": Entry(
         SqueezeExcitation,
         "channel",
         "Hu, Shen, Sun, Squeeze-and-excitation networks, CVPR",
         2018,
+    ),
+    "sk": Entry(
+        SelectiveKernel,
+        "channel",
+        "Li, Wang, Hu, Yang, Selective kernel networks, CVPR",
+        2019,
     ),
 }
 
