@@ -13,6 +13,7 @@ from torch import nn
 
 from glimpse.checks import check_count, check_name
 
+from .residual_attention import ResidualAttention
 from .squeeze_excitation import SqueezeExcitation
 
 Domain = Literal["spatial", "channel", "mixed", "layer", "temporal", "self-attention"]
@@ -36,6 +37,12 @@ class Entry:
 
 
 ATTENTION: Mapping[str, Entry] = {
+    "residual": Entry(
+        ResidualAttention,
+        "mixed",
+        "Wang et al., Residual attention network for image classification, CVPR",
+        2017,
+    ),
     "se": Entry(
         SqueezeExcitation,
         "channel",

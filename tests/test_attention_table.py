@@ -70,6 +70,7 @@ def test_weights_come_back(name: str) -> None:
 
 
 @every
+@pytest.mark.plain
 def test_maps_of_another_form_are_refused(name: str) -> None:
     for maps in (_maps(CHANNELS, 5, 5), _maps(2, CHANNELS + 1, 5, 5)):
         with pytest.raises(ValueError, match=f"`maps` must be \\(B, {CHANNELS}, H, W\\), got"):
