@@ -13,7 +13,9 @@ from torch import nn
 
 from glimpse.checks import check_count, check_name
 
+from .draw import DrawAttention
 from .residual_attention import ResidualAttention
+from .spatial_transformer import SpatialTransformer
 from .squeeze_excitation import SqueezeExcitation
 
 Domain = Literal["spatial", "channel", "mixed", "layer", "temporal", "self-attention"]
@@ -37,6 +39,12 @@ class Entry:
 
 
 ATTENTION: Mapping[str, Entry] = {
+    "draw": Entry(
+        DrawAttention,
+        "spatial",
+        "Gregor et al., DRAW: a recurrent neural network for image generation, ICML",
+        2015,
+    ),
     "residual": Entry(
         ResidualAttention,
         "mixed",
@@ -48,6 +56,12 @@ ATTENTION: Mapping[str, Entry] = {
         "channel",
         "Hu, Shen, Sun, Squeeze-and-excitation networks, CVPR",
         2018,
+    ),
+    "spatial_transformer": Entry(
+        SpatialTransformer,
+        "spatial",
+        "Jaderberg et al., Spatial transformer networks, NIPS",
+        2015,
     ),
 }
 
