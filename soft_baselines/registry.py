@@ -16,9 +16,12 @@ from glimpse.checks import check_count, check_name
 from .bottleneck_attention import BottleneckAttention
 from .convolutional_block_attention import ConvolutionalBlockAttention
 from .coordinate_attention import CoordinateAttention
+from .draw import DrawAttention
 from .efficient_channel_attention import EfficientChannelAttention
 from .global_context import GlobalContext
+from .residual_attention import ResidualAttention
 from .selective_kernel import SelectiveKernel
+from .spatial_transformer import SpatialTransformer
 from .squeeze_excitation import SqueezeExcitation
 
 Domain = Literal["spatial", "channel", "mixed", "layer", "temporal", "self-attention"]
@@ -60,6 +63,12 @@ ATTENTION: Mapping[str, Entry] = {
         "Hou, Zhou, Feng, Coordinate attention for efficient mobile network design, CVPR",
         2021,
     ),
+    "draw": Entry(
+        DrawAttention,
+        "spatial",
+        "Gregor et al., DRAW: a recurrent neural network for image generation, ICML",
+        2015,
+    ),
     "eca": Entry(
         EfficientChannelAttention,
         "channel",
@@ -72,6 +81,12 @@ ATTENTION: Mapping[str, Entry] = {
         "Cao et al., GCNet: non-local networks meet squeeze-excitation networks, ICCV",
         2019,
     ),
+    "residual": Entry(
+        ResidualAttention,
+        "mixed",
+        "Wang et al., Residual attention network for image classification, CVPR",
+        2017,
+    ),
     "se": Entry(
         SqueezeExcitation,
         "channel",
@@ -83,6 +98,12 @@ ATTENTION: Mapping[str, Entry] = {
         "channel",
         "Li, Wang, Hu, Yang, Selective kernel networks, CVPR",
         2019,
+    ),
+    "spatial_transformer": Entry(
+        SpatialTransformer,
+        "spatial",
+        "Jaderberg et al., Spatial transformer networks, NIPS",
+        2015,
     ),
 }
 

@@ -1,0 +1,215 @@
+"""The residual attention module: held to its definition, computed number by number."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from expect import generator, refused
+from numpy.typing import NDArray
+from torch import nn
+
+from glimpse.soft_baselines import ResidualAttention
+from glimpse.soft_baselines.residual_attention import ACTIVATIONS, ResidualUnit
+
+Array = NDArray[np.float64]
+State = Mapping[str, Any]
+
+
+def _normed(state: State, name: str, maps: Array) -> Array:
+    """Return ReLU(BN(maps)) with the averages that were kept, for maps (C, H, W)."""
+    mean, variance, gain, bias = (
+        state[f"{name}.{part}"].numpy()[:, None, None]
+        for part in ("running_mean", "running_var", "weight", "bias")
+    )
+    return np.maximum(0, (maps - mean) / np.sqrt(variance + 1e-5) * gain + bias)
+
+
+def _convolved(state: State, name: str, maps: Array, stride: int = 1) -> Array:
+    weight = state[f"{name}.weight"].numpy()
+    reach = weight.shape[2] // 2
+    _, height, width = maps.shape
+    out = np.zeros((len(weight), -(-height // stride), -(-width // stride)))
+    for y in range(out.shape[1]):
+        for x in range(out.shape[2]):
+            for dy in range(-reach, reach + 1):
+                for dx in range(-reach, reach + 1):
+                    row, column = y * stride + dy, x * stride + dx
+                    if 0 <= row < height and 0 <= column < width:
+                        tap = weight[:, :, dy + reach, dx + reach]
+                        out[:, y, x] += tap @ maps[:, row, column]
+    return out
+
+
+def _unit(state: State, name: str, maps: Array) -> Array:
+    inside = _convolved(state, f"{name}.conv_1", _normed(state, f"{name}.norm_1", maps))
+    inside = _convolved(state, f"{name}.conv_2", _normed(state, f"{name}.norm_2", inside))
+    inside = _convolved(state, f"{name}.conv_3", _normed(state, f"{name}.norm_3", inside))
+    return maps + inside
+
+
+def _pooled(maps: Array) -> Array:
+    """Return maxima over rows 2y to 2y + 2 and columns 2x to 2x + 2, what there is of them."""
+    height, width = (-(-(side - 3) // 2) + 1 for side in maps.shape[1:])
+    return np.stack(
+        [
+            [maps[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3].max(axis=(1, 2)) for x in range(width)]
+            for y in range(height)
+        ]
+    ).transpose(2, 0, 1)
+
+
+def _enlarged(maps: Array, height: int, width: int) -> Array:
+    """Return the maps at height x width positions, corners on corners."""
+    out = np.zeros((len(maps), height, width))
+    for y in range(height):
+        for x in range(width):
+            at = (
+                y * (maps.shape[1] - 1) / (height - 1) if height > 1 else 0.0,
+                x * (maps.shape[2] - 1) / (width - 1) if width > 1 else 0.0,
+            )
+            for row in range(maps.shape[1]):
+                for column in range(maps.shape[2]):
+                    share = max(0, 1 - abs(at[0] - row)) * max(0, 1 - abs(at[1] - column))
+                    out[:, y, x] += share * maps[:, row, column]
+    return out
+
+
+def _branch(state: State, maps: Array) -> Array:
+    """Return what a mask branch of depth 2 gives to its last two layers."""
+    first = _unit(state, "hourglass.down.0", _pooled(maps))
+    bottom = _unit(state, "hourglass.deeper.down.0", _pooled(first))
+    bottom = _unit(state, "hourglass.deeper.up.0", bottom)
+    up = _enlarged(bottom, *first.shape[1:]) + _unit(state, "hourglass.skip", first)
+    return _enlarged(_unit(state, "hourglass.up.0", up), *maps.shape[1:])
+
+
+def _attended(state: State, maps: Array, branch: Any) -> Array:
+    maps = _unit(state, "before.0", maps)
+    trunk = _unit(state, "trunk.1", _unit(state, "trunk.0", maps))
+    mask = _convolved(state, "mask.2", _normed(state, "mask.0", branch(state, maps)))
+    mask = _convolved(state, "mask.5", _normed(state, "mask.3", mask))
+    return _unit(state, "after.0", (1 + 1 / (1 + np.exp(-mask))) * trunk)
+
+
+def _module(**options: Any) -> ResidualAttention:
+    """Return a module in eval mode no two of whose numbers are alike."""
+    torch.manual_seed(0)
+    module = ResidualAttention(8, **options).double().eval()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d) and part.running_mean is not None:
+            nn.init.normal_(part.weight)
+            nn.init.normal_(part.bias)
+            nn.init.normal_(part.running_mean)
+            nn.init.uniform_(part.running_var, 0.5, 2)
+    return module
+
+
+def _maps(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=generator(), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("size", [(7, 5), (6, 10)])
+def test_numbers_are_those_of_the_definition(size: tuple[int, int]) -> None:
+    module, maps = _module(), _maps(2, 8, *size)
+    wanted = [_attended(module.state_dict(), image, _branch) for image in maps.numpy()]
+    np.testing.assert_allclose(module(maps).detach().numpy(), wanted, rtol=1e-10, atol=1e-10)
+
+
+def test_one_pixel_has_a_mask_of_its_own_numbers() -> None:
+    module, maps = _module(), _maps(1, 8, 1, 1)
+    wanted = [_attended(module.state_dict(), image, lambda _, same: same) for image in maps.numpy()]
+    np.testing.assert_allclose(module(maps).detach().numpy(), wanted, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("size", "levels"), [((1, 1), 0), ((1, 9), 0), ((2, 2), 1), ((3, 9), 1), ((4, 4), 2)]
+)
+def test_the_map_cuts_the_depth(size: tuple[int, int], levels: int) -> None:
+    """A level that is not reached may hold anything."""
+    module, maps = _module(depth=3), _maps(1, 8, *size)
+    out = module(maps)
+    level: Any = module.hourglass
+    for _ in range(levels - 1):
+        level = level.deeper
+    beyond = [level.deeper, level.skip] if levels else [level]
+    for part in beyond:
+        for weights in part.parameters():
+            nn.init.constant_(weights, torch.nan)
+    assert torch.equal(module(maps), out)
+    nn.init.constant_(level.up[0].conv_3.weight, torch.nan)
+    assert bool(module(maps).isnan().any()) == (levels > 0)
+
+
+@pytest.mark.parametrize(
+    ("channels", "depth", "wanted"), [(256, 3, 976_896), (512, 2, 3_046_912), (1024, 1, 8_804_352)]
+)
+def test_number_of_weights(channels: int, depth: int, wanted: int) -> None:
+    """Units of 17 C^2 / 16 + 3 C, and 2 C^2 + 4 C of the mask."""
+    with torch.device("meta"):
+        module = ResidualAttention(channels, depth=depth)
+    assert sum(weights.numel() for weights in module.parameters()) == wanted
+    unit = 17 * channels**2 // 16 + 3 * channels
+    assert wanted == (3 + 3 * depth) * unit + 2 * channels**2 + 4 * channels
+
+
+def test_units_are_as_many_as_asked() -> None:
+    module = ResidualAttention(8, depth=1, before=2, trunk=3, mask=4, reduction=2)
+    units = [part for part in module.modules() if isinstance(part, ResidualUnit)]
+    assert len(units) == 2 + 3 + 2 * 4 + 2
+    assert {unit.conv_2.in_channels for unit in units} == {4}
+
+
+@pytest.mark.parametrize("name", list(ACTIVATIONS))
+def test_activations(name: str) -> None:
+    maps = _maps(2, 3, 4, 5)
+    out = ACTIVATIONS[name](maps).numpy()
+    for b, c, y, x in np.ndindex(*maps.shape):
+        here = maps[b, c, y, x].item()
+        plane = maps[b, c].numpy()
+        deviation = np.sqrt(((plane - plane.mean()) ** 2).mean() + 1e-5)
+        wanted = {
+            "mixed": 1 / (1 + np.exp(-here)),
+            "channel": here / np.sqrt((maps[b, :, y, x].numpy() ** 2).sum()),
+            "spatial": 1 / (1 + np.exp(-(here - plane.mean()) / deviation)),
+        }[name]
+        assert out[b, c, y, x] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_activations_hold_what_they_restrict() -> None:
+    maps = _maps(2, 3, 4, 5)
+    moved = maps * torch.tensor([2.0, 3, 4])[:, None, None] + 5
+    spatial, channel = ACTIVATIONS["spatial"], ACTIVATIONS["channel"]
+    torch.testing.assert_close(spatial(moved), spatial(maps), rtol=0, atol=1e-5)
+    torch.testing.assert_close(channel(7 * maps), channel(maps))
+    assert bool((spatial(maps[..., :1, :1]) == 0.5).all())
+
+
+@pytest.mark.parametrize("activation", list(ACTIVATIONS))
+def test_gradients_are_those_of_differences(activation: str) -> None:
+    module = _module(activation=activation)
+    maps = _maps(1, 8, 4, 5).requires_grad_()
+    assert torch.autograd.gradcheck(module, maps, fast_mode=True)
+
+
+def test_a_mask_of_zero_leaves_the_trunk() -> None:
+    module, maps = _module(activation="channel"), _maps(1, 8, 6, 5)
+    nn.init.zeros_(module.mask[-1].weight)
+    assert torch.equal(module(maps), module.after(module.trunk(module.before(maps))))
+
+
+def test_weights_are_in_the_order_of_computation() -> None:
+    parts = [name.split(".")[0] for name, _ in ResidualAttention(8).named_parameters()]
+    assert list(dict.fromkeys(parts)) == ["before", "trunk", "hourglass", "mask", "after"]
+    inside = [name.split(".")[0] for name, _ in ResidualAttention(8).hourglass.named_parameters()]
+    assert list(dict.fromkeys(inside)) == ["down", "deeper", "skip", "up"]
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with refused("`depth` must be a whole number from 1, got 0: choose another"):
+        ResidualAttention(8, depth=0)
+    with refused("`activation` must be one of channel, mixed, spatial, got 'softmax': choose one"):
+        ResidualAttention(8, activation="softmax")
+    with refused("`reduction` must be in [1, 3], got 4: of 3 channels at least one must be left"):
+        ResidualAttention(3)
