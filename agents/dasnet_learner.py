@@ -13,6 +13,7 @@ from torch import Tensor
 
 from glimpse.batches import Batch, drawn
 from glimpse.episodes import Pool
+from glimpse.evaluation import ErrorRate
 from glimpse.feedback import FeedbackBatch
 from glimpse.loop import Metrics
 from glimpse.processes import ALONE, Processes
@@ -54,11 +55,26 @@ class DasnetLearner:
             std_rate=config.std_rate,
             seed=config.seed,
         )
+        self._best, self._wrong = start.weights.clone(), -1  # -1: nothing was validated
 
     @property
     def agent(self) -> Dasnet:
         """The centre of what is tried: the policy that was found so far."""
         return self._start.with_weights(self._search.centre)
+
+    @property
+    def best(self) -> Dasnet:
+        """The policy that was best on validation images, the first included; else `agent`."""
+        return self.agent if self._wrong < 0 else self._start.with_weights(self._best)
+
+    def validate(self) -> tuple[ErrorRate, ...]:
+        """Return the errors on validation images after each pass; keep the policy if it is best."""
+        errors = self.agent.evaluate(self.batch.images, "validation")
+        if self._wrong < 0:  # the first policy leaves all as it is after pass 0
+            self._wrong = errors[0].wrong
+        if errors[-1].wrong < self._wrong:
+            self._best, self._wrong = self.agent.weights, errors[-1].wrong
+        return errors
 
     def step(self) -> Metrics:
         """Try a population on a batch of images, and move towards those that did well.
@@ -109,8 +125,8 @@ class DasnetLearner:
         return self.batch.pay(last, target).mean(dim=0), wrong
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the distribution that is searched and the number of the generation."""
-        return self._search.state_dict()
+        """Return the distribution that is searched, the generation, and the best policy."""
+        return {**self._search.state_dict(), "best": self._best, "wrong": self._wrong}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go back to such a state.
@@ -120,3 +136,5 @@ class DasnetLearner:
         """
         with own_checkpoint():
             self._search.load_state_dict(state)
+            self._best = state["best"].to(self._best)
+            self._wrong = int(state["wrong"])

@@ -150,16 +150,16 @@ def _lead(
     core, learner = looks.core, _learner(plan, looks)
 
     def validate() -> dict[str, float]:
-        errors = learner.agent.evaluate(core.images, "validation")
+        errors = learner.validate()
         return {"validation error %": errors[-1].percent, "of pass 0": errors[0].percent}
 
     validated = len(core.images.splits.get("validation", ())) > 0
     job = Job(
         learner=learner,
         steps=plan.config.steps,
-        save=lambda: learner.agent.save(folder),
+        save=lambda: learner.best.save(folder),
         validate=validate if validated else None,
-        picture=lambda: dasnet_runs.draw_policy(learner.agent, core.images, "validation"),
+        picture=lambda: dasnet_runs.draw_policy(learner.best, core.images, "validation"),
         drawn="gains",
     )
     if checkpoint is None:
@@ -171,7 +171,7 @@ def _lead(
         return interrupted(progress, folder)
     split = "test" if len(core.images.splits.get("test", ())) else "train"
     with Console(stderr=True).status("evaluating"):
-        passes = evaluate_passes(learner.agent, core.images, split)
+        passes = evaluate_passes(learner.best, core.images, split)
     folder.write_json("evaluation.json", passes.to_json(split))
     print_passes(passes, split)
     print(f"run: {folder.path}")

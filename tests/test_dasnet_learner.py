@@ -24,7 +24,9 @@ def make(**options: Any) -> DasnetLearner:
     config = DasnetConfig(**{**TINY, **options})
     gated = Base(network()).gated(images(1))
     shown = image_set()
-    batch = FeedbackBatch(gated, shown, 4, passes=config.passes, reward=config.reward)
+    batch = FeedbackBatch(
+        gated, shown, 4, passes=config.passes, reward=config.reward, boost=config.boost
+    )
     start = Dasnet.create(config, gated, images(20))
     return DasnetLearner(config, batch, start)
 
@@ -71,9 +73,30 @@ def test_ten_generations_are_five_a_checkpoint_and_five_more(tmp_path: Path) -> 
     assert metrics == wanted
     one, other = second.state_dict(), whole.state_dict()
     assert one.pop("generation") == other.pop("generation") == 10
+    assert one.pop("wrong") == other.pop("wrong") == -1
     assert_same(one, other)
     assert torch.equal(second.agent.weights, whole.agent.weights)
     assert wanted[0] != wanted[5]
+
+
+def test_the_best_on_validation_images_is_kept() -> None:
+    learner, shown = make_misled()
+    assert torch.equal(learner.best.weights, learner.agent.weights)
+    first, *_ = learner.validate()  # all gains one
+    start = learner.agent.weights
+    assert first.percent == 50
+    while learner.agent.evaluate(shown, "validation")[-1].percent > 0:
+        assert torch.equal(learner.best.weights, start)
+        learner.step()
+    learner.validate()
+    found = learner.agent.weights
+    assert torch.equal(learner.best.weights, found)
+    run(learner, 2)
+    learner.validate()  # not better
+    assert torch.equal(learner.best.weights, found)
+    other, _ = make_misled()
+    other.load_state_dict(learner.state_dict())
+    assert torch.equal(other.best.weights, found)
 
 
 def _told_by_hand(learner: DasnetLearner) -> tuple[Tensor, Tensor]:
