@@ -120,7 +120,7 @@ def test_places_have_names() -> None:
 
 
 def test_weights_are_drawn_for_relu() -> None:
-    weights = ResNet(18).get_parameter("layer3.1.conv2.weight")
+    weights = ResNet(18).get_parameter("layer3.0.conv1.weight")  # 128 to 256 channels
     assert float(weights.detach().std()) == pytest.approx((2 / (9 * 256)) ** 0.5, rel=0.01)
 
 
