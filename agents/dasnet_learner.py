@@ -80,8 +80,8 @@ class DasnetLearner:
         """Try a population on a batch of images, and move towards those that did well.
 
         Returns:
-            `fitness`, of the centre; the `best fitness` and `mean fitness` of the population; the
-            mean `std`; and `train error %` of the centre.
+            `fitness centre`; `fitness best` and `fitness mean` of the population; the mean
+            `search std`; and `train error %` of the centre.
 
         Raises:
             ValueError: No individual's fitness is a number, or a process is lost.
@@ -100,10 +100,10 @@ class DasnetLearner:
         search.centre_rate = self.config.rate_at(search.generation)
         search.improve(noise, every, processes)
         return {
-            "fitness": fitness[-1],
-            "best fitness": known.max(),
-            "mean fitness": known.mean(),
-            "std": search.std.mean(),
+            "fitness centre": fitness[-1],
+            "fitness best": known.max(),
+            "fitness mean": known.mean(),
+            "search std": search.std.mean(),
             "train error %": 100 * wrong[-1],
         }
 

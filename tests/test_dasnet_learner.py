@@ -52,7 +52,7 @@ def test_it_learns_to_mute_the_map_that_lies(policy: str) -> None:
     assert learner.agent.evaluate(shown, "test")[-1].percent == 50
     told = run(learner, 40)
     assert (told[0]["train error %"], told[-1]["train error %"]) == (50, 0)
-    assert told[-1]["fitness"] > told[0]["fitness"] + 0.3
+    assert told[-1]["fitness centre"] > told[0]["fitness centre"] + 0.3
     first, *_, last = learner.agent.evaluate(shown, "test")
     assert (first.percent, last.percent) == (50, 0)
     if policy == "static":  # the only way there
@@ -128,12 +128,12 @@ def test_what_a_step_tells_is_what_a_loop_over_individuals_finds(reward: str) ->
     std = learner.state_dict()["std"].mean()
     (told,) = run(learner, 1)
     every, centre = fitness[:-1], float(fitness[-1])
-    assert told["fitness"] == pytest.approx(centre, rel=1e-4)
-    assert told["best fitness"] == pytest.approx(float(every.max()), rel=1e-4)
-    assert told["mean fitness"] == pytest.approx(float(every.mean()), rel=1e-4)
+    assert told["fitness centre"] == pytest.approx(centre, rel=1e-4)
+    assert told["fitness best"] == pytest.approx(float(every.max()), rel=1e-4)
+    assert told["fitness mean"] == pytest.approx(float(every.mean()), rel=1e-4)
     assert told["train error %"] == pytest.approx(float(wrong), rel=1e-5)
-    assert told["std"] == pytest.approx(float(learner.state_dict()["std"].mean()), rel=1e-12)
-    assert told["std"] != float(std)
+    assert told["search std"] == pytest.approx(float(learner.state_dict()["std"].mean()), rel=1e-12)
+    assert told["search std"] != float(std)
     assert float(every.std()) > 1e-6
 
 
@@ -208,8 +208,8 @@ def test_an_individual_of_nan_is_the_worst(monkeypatch: pytest.MonkeyPatch) -> N
     _with_nan(learner, monkeypatch, [0, 3])
     (told,) = run(learner, 1)
     rest = fitness[[1, 2, 4, 5]]
-    assert told["best fitness"] == pytest.approx(float(rest.max()), rel=1e-4)
-    assert told["mean fitness"] == pytest.approx(float(rest.mean()), rel=1e-4)
+    assert told["fitness best"] == pytest.approx(float(rest.max()), rel=1e-4)
+    assert told["fitness mean"] == pytest.approx(float(rest.mean()), rel=1e-4)
     search = other._search
     fitness[[0, 3]] = -99
     search.improve(search.noise(range(6)), fitness[:-1])
