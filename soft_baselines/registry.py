@@ -13,6 +13,11 @@ from torch import nn
 
 from glimpse.checks import check_count, check_name
 
+from .criss_cross import CrissCross
+from .dual_attention import ChannelAttention, PositionAttention
+from .interaction_aware import InteractionAware
+from .non_local import NonLocal
+from .object_context import BaseObjectContext, PyramidObjectContext
 from .squeeze_excitation import SqueezeExcitation
 
 Domain = Literal["spatial", "channel", "mixed", "layer", "temporal", "self-attention"]
@@ -36,6 +41,27 @@ class Entry:
 
 
 ATTENTION: Mapping[str, Entry] = {
+    "base_object_context": Entry(
+        BaseObjectContext, "self-attention", "Yuan, Wang, OCNet: object context, arXiv", 2018
+    ),
+    "criss_cross": Entry(
+        CrissCross, "self-attention", "Huang et al., CCNet: criss-cross attention, ICCV", 2019
+    ),
+    "danet_channel": Entry(
+        ChannelAttention, "channel", "Fu et al., Dual attention network, CVPR", 2019
+    ),
+    "danet_position": Entry(
+        PositionAttention, "self-attention", "Fu et al., Dual attention network, CVPR", 2019
+    ),
+    "interaction_aware": Entry(
+        InteractionAware, "spatial", "Du et al., Interaction-aware pyramid attention, ECCV", 2018
+    ),
+    "non_local": Entry(
+        NonLocal, "self-attention", "Wang et al., Non-local neural networks, CVPR", 2018
+    ),
+    "pyramid_object_context": Entry(
+        PyramidObjectContext, "self-attention", "Yuan, Wang, OCNet: object context, arXiv", 2018
+    ),
     "se": Entry(
         SqueezeExcitation,
         "channel",
