@@ -16,9 +16,14 @@ from glimpse.checks import check_count, check_name
 from .bottleneck_attention import BottleneckAttention
 from .convolutional_block_attention import ConvolutionalBlockAttention
 from .coordinate_attention import CoordinateAttention
+from .criss_cross import CrissCross
 from .draw import DrawAttention
+from .dual_attention import ChannelAttention, PositionAttention
 from .efficient_channel_attention import EfficientChannelAttention
 from .global_context import GlobalContext
+from .interaction_aware import InteractionAware
+from .non_local import NonLocal
+from .object_context import BaseObjectContext, PyramidObjectContext
 from .residual_attention import ResidualAttention
 from .selective_kernel import SelectiveKernel
 from .spatial_transformer import SpatialTransformer
@@ -51,6 +56,9 @@ ATTENTION: Mapping[str, Entry] = {
         "Park, Woo, Lee, Kweon, BAM: bottleneck attention module, BMVC",
         2018,
     ),
+    "base_object_context": Entry(
+        BaseObjectContext, "self-attention", "Yuan, Wang, OCNet: object context, arXiv", 2018
+    ),
     "cbam": Entry(
         ConvolutionalBlockAttention,
         "mixed",
@@ -62,6 +70,15 @@ ATTENTION: Mapping[str, Entry] = {
         "mixed",
         "Hou, Zhou, Feng, Coordinate attention for efficient mobile network design, CVPR",
         2021,
+    ),
+    "criss_cross": Entry(
+        CrissCross, "self-attention", "Huang et al., CCNet: criss-cross attention, ICCV", 2019
+    ),
+    "danet_channel": Entry(
+        ChannelAttention, "channel", "Fu et al., Dual attention network, CVPR", 2019
+    ),
+    "danet_position": Entry(
+        PositionAttention, "self-attention", "Fu et al., Dual attention network, CVPR", 2019
     ),
     "draw": Entry(
         DrawAttention,
@@ -80,6 +97,15 @@ ATTENTION: Mapping[str, Entry] = {
         "mixed",
         "Cao et al., GCNet: non-local networks meet squeeze-excitation networks, ICCV",
         2019,
+    ),
+    "interaction_aware": Entry(
+        InteractionAware, "spatial", "Du et al., Interaction-aware pyramid attention, ECCV", 2018
+    ),
+    "non_local": Entry(
+        NonLocal, "self-attention", "Wang et al., Non-local neural networks, CVPR", 2018
+    ),
+    "pyramid_object_context": Entry(
+        PyramidObjectContext, "self-attention", "Yuan, Wang, OCNet: object context, arXiv", 2018
     ),
     "residual": Entry(
         ResidualAttention,

@@ -69,6 +69,7 @@ def test_weights_come_back(name: str) -> None:
     assert torch.equal(module.eval()(maps), other.eval()(maps))
 
 
+@pytest.mark.plain
 @every
 @pytest.mark.plain
 def test_maps_of_another_form_are_refused(name: str) -> None:

@@ -1,0 +1,119 @@
+"""Criss-cross attention (CCNet): a position attends to its row and its column, again and again.
+
+Convention:
+    Feature maps are `(B, C, H, W)`.
+
+Source: Z. Huang et al., "CCNet: criss-cross attention for semantic segmentation", ICCV 2019,
+equations 1 and 2, section 3.3 (recurrence).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from glimpse.checks import check_count
+
+from .maps import check_maps
+from .projections import narrowed, normed_conv
+
+_SLOPE = 0.01  # of InPlaceABN
+
+
+class CrissCross(nn.Module):
+    """Repeat x_u <- gamma sum_v a_uv value_v + x_u, v the H + W - 1 positions in line with u.
+
+    a_u is one softmax over all of them of query_u . key_v, without a scale; u itself counts once.
+    Every round has the same weights. It is the identity at first: gamma is zero.
+
+    Args:
+        channels: C.
+        reduction: How many times fewer channels queries and keys have.
+        rounds: How often (the paper's R). After one a position has seen its row and its column,
+            after two, the default as the paper's, every position.
+
+    Raises:
+        ValueError: There is no round, or the reduction leaves no channel.
+    """
+
+    def __init__(self, channels: int, *, reduction: int = 8, rounds: int = 2) -> None:
+        super().__init__()
+        check_count(1, rounds=rounds)
+        self.rounds, width = rounds, narrowed(channels, reduction)
+        self.query = nn.Conv2d(channels, width, 1)
+        self.key = nn.Conv2d(channels, width, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """Return the maps and what they attend to.
+
+        Raises:
+            ValueError: They are of another shape.
+        """
+        check_maps(maps, self.value.out_channels)
+        for _ in range(self.rounds):
+            context = _cross(self.query(maps), self.key(maps), self.value(maps))
+            maps = torch.addcmul(maps, self.gamma, context)
+        return maps
+
+
+class RCCAHead(nn.Module):
+    """Convolutions around criss-cross attention, beside the features, and a classifier.
+
+    InPlaceABN is batch normalisation and a leaky ReLU here: the same function, more memory.
+
+    Args:
+        channels: Of the features.
+        classes: How many logits n.
+        width: Of the last hidden layer.
+        reduction: How many times fewer channels the attention sees.
+        rounds: Of the attention.
+        dropout: Which share of channels is dropped before the classifier in training.
+
+    Raises:
+        ValueError: An option does not fit.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        *,
+        width: int = 512,
+        reduction: int = 4,
+        rounds: int = 2,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        check_count(1, classes=classes, width=width)
+        self.channels, narrow = channels, narrowed(channels, reduction)
+        self.before = normed_conv(channels, narrow, 3, slope=_SLOPE)
+        self.attention = CrissCross(narrow, rounds=rounds)
+        self.after = normed_conv(narrow, narrow, 3, slope=_SLOPE)
+        self.fuse = normed_conv(channels + narrow, width, 3, slope=_SLOPE)
+        self.dropout = nn.Dropout2d(dropout)
+        self.classify = nn.Conv2d(width, classes, 1)
+
+    def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B n H W"]:
+        """Return the logits at every position.
+
+        Raises:
+            ValueError: The maps are of another shape.
+        """
+        check_maps(maps, self.channels)
+        context = self.after(self.attention(self.before(maps)))
+        fused = self.fuse(torch.cat([maps, context], dim=1))
+        logits: Tensor = self.classify(self.dropout(fused))
+        return logits
+
+
+def _cross(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Return what every position gets from its column and its row, weighted together."""
+    height = query.shape[2]
+    itself = torch.eye(height, dtype=torch.bool, device=query.device)[:, None]  # (H, 1, H)
+    column = torch.einsum("bdhw,bdgw->bhwg", query, key).masked_fill(itself, -torch.inf)
+    row = torch.einsum("bdhw,bdhg->bhwg", query, key)
+    weights = torch.cat([column, row], dim=3).softmax(dim=3)  # (B, H, W, H + W)
+    return torch.einsum("bhwg,bcgw->bchw", weights[..., :height], value) + torch.einsum(
+        "bhwg,bchg->bchw", weights[..., height:], value
+    )

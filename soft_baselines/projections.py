@@ -1,0 +1,52 @@
+"""Projections that several modules share: to fewer channels, and with normalisation.
+
+Convention:
+    Feature maps are `(B, C, H, W)`.
+"""
+
+from collections import OrderedDict
+
+from torch import nn
+
+
+def narrowed(channels: int, reduction: int) -> int:
+    """Return the number of channels divided by the reduction, rounded down.
+
+    Raises:
+        ValueError: Nothing would be left.
+    """
+    if not 1 <= reduction <= channels:
+        raise ValueError(
+            f"`reduction` must be in [1, {channels}], got {reduction}: of {channels} channels "
+            "at least one must be left"
+        )
+    return channels // reduction
+
+
+def normed_conv(
+    channels: int,
+    width: int,
+    kernel: int = 1,
+    *,
+    dilation: int = 1,
+    bias: bool = False,
+    slope: float = 0.0,
+) -> nn.Sequential:
+    """Return a convolution that keeps height and width, batch normalisation and a (leaky) ReLU.
+
+    Args:
+        channels: That come in.
+        width: How many come out.
+        kernel: Height and width of the filters, odd.
+        dilation: From one weight of a filter to the next, in pixels.
+        bias: Whether the convolution has one.
+        slope: Of the activation below zero. InPlaceABN's is 0.01.
+    """
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(channels, width, kernel, padding=padding, dilation=dilation, bias=bias),
+            norm=nn.BatchNorm2d(width),
+            activation=nn.LeakyReLU(slope) if slope else nn.ReLU(),
+        )
+    )
