@@ -13,6 +13,13 @@ from torch import nn
 
 from glimpse.checks import check_count, check_name
 
+from .augmented_convolution import AugmentedConvolution
+from .compact_non_local import CompactNonLocal
+from .deformable_convolution import DeformableConvolution
+from .dynamic_convolution import DynamicConvolution
+from .generalised_attention import GeneralisedAttention
+from .multi_head_attention import MultiHeadAttention
+from .pyramid_attention import FeaturePyramidAttention
 from .squeeze_excitation import SqueezeExcitation
 
 Domain = Literal["spatial", "channel", "mixed", "layer", "temporal", "self-attention"]
@@ -36,6 +43,48 @@ class Entry:
 
 
 ATTENTION: Mapping[str, Entry] = {
+    "aa_conv": Entry(
+        AugmentedConvolution,
+        "self-attention",
+        "Bello et al., Attention augmented convolutional networks, ICCV",
+        2019,
+    ),
+    "cgnl": Entry(
+        CompactNonLocal,
+        "self-attention",
+        "Yue et al., Compact generalized non-local network, NeurIPS",
+        2018,
+    ),
+    "deformable_conv": Entry(
+        DeformableConvolution,
+        "spatial",
+        "Dai et al., Deformable convolutional networks, ICCV",
+        2017,
+    ),
+    "dynamic_conv": Entry(
+        DynamicConvolution,
+        "spatial",
+        "Wu et al., Pay less attention with lightweight and dynamic convolutions, ICLR",
+        2019,
+    ),
+    "fpa": Entry(
+        FeaturePyramidAttention,
+        "layer",
+        "Li et al., Pyramid attention network for semantic segmentation, BMVC",
+        2018,
+    ),
+    "generalised": Entry(
+        GeneralisedAttention,
+        "spatial",
+        "Zhu et al., An empirical study of spatial attention mechanisms in deep networks, ICCV",
+        2019,
+    ),
+    "mhsa": Entry(
+        MultiHeadAttention,
+        "self-attention",
+        "Vaswani et al., Attention is all you need, NeurIPS",
+        2017,
+    ),
     "se": Entry(
         SqueezeExcitation,
         "channel",

@@ -69,6 +69,7 @@ def test_weights_come_back(name: str) -> None:
     assert torch.equal(module.eval()(maps), other.eval()(maps))
 
 
+@pytest.mark.plain
 @every
 def test_maps_of_another_form_are_refused(name: str) -> None:
     for maps in (_maps(CHANNELS, 5, 5), _maps(2, CHANNELS + 1, 5, 5)):
