@@ -1,15 +1,21 @@
 """Differentiable soft attention, the baselines of hard attention."""
 
+from .augmented_convolution import AugmentedConvolution
 from .bottleneck_attention import BottleneckAttention
+from .compact_non_local import CompactNonLocal
 from .convolutional_block_attention import ChannelGate, ConvolutionalBlockAttention, SpatialGate
 from .coordinate_attention import CoordinateAttention
 from .criss_cross import CrissCross, RCCAHead
+from .deformable_convolution import DeformableConvolution
 from .draw import DrawAttention
 from .dual_attention import ChannelAttention, DANetHead, DualAttentionOutput, PositionAttention
+from .dynamic_convolution import DynamicConvolution
 from .efficient_channel_attention import EfficientChannelAttention
+from .generalised_attention import GeneralisedAttention
 from .global_context import GlobalContext
 from .insertion import After, insert
 from .interaction_aware import InteractionAware, InteractionTerms
+from .multi_head_attention import MultiHeadAttention
 from .non_local import NonLocal
 from .object_context import (
     AtrousObjectContext,
@@ -17,6 +23,7 @@ from .object_context import (
     ObjectContext,
     PyramidObjectContext,
 )
+from .pyramid_attention import FeaturePyramidAttention, GlobalAttentionUpsample
 from .registry import ATTENTION, Entry, make
 from .residual_attention import ResidualAttention
 from .residual_attention_network import ResidualAttentionNetwork, ran_56, ran_92
@@ -29,21 +36,29 @@ __all__ = [
     "ATTENTION",
     "After",
     "AtrousObjectContext",
+    "AugmentedConvolution",
     "BaseObjectContext",
     "BottleneckAttention",
     "ChannelAttention",
     "ChannelGate",
+    "CompactNonLocal",
     "ConvolutionalBlockAttention",
     "CoordinateAttention",
     "CrissCross",
     "DANetHead",
+    "DeformableConvolution",
     "DrawAttention",
     "DualAttentionOutput",
+    "DynamicConvolution",
     "EfficientChannelAttention",
     "Entry",
+    "FeaturePyramidAttention",
+    "GeneralisedAttention",
+    "GlobalAttentionUpsample",
     "GlobalContext",
     "InteractionAware",
     "InteractionTerms",
+    "MultiHeadAttention",
     "NonLocal",
     "ObjectContext",
     "PositionAttention",

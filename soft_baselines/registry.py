@@ -13,17 +13,24 @@ from torch import nn
 
 from glimpse.checks import check_count, check_name
 
+from .augmented_convolution import AugmentedConvolution
 from .bottleneck_attention import BottleneckAttention
+from .compact_non_local import CompactNonLocal
 from .convolutional_block_attention import ConvolutionalBlockAttention
 from .coordinate_attention import CoordinateAttention
 from .criss_cross import CrissCross
+from .deformable_convolution import DeformableConvolution
 from .draw import DrawAttention
 from .dual_attention import ChannelAttention, PositionAttention
+from .dynamic_convolution import DynamicConvolution
 from .efficient_channel_attention import EfficientChannelAttention
+from .generalised_attention import GeneralisedAttention
 from .global_context import GlobalContext
 from .interaction_aware import InteractionAware
+from .multi_head_attention import MultiHeadAttention
 from .non_local import NonLocal
 from .object_context import BaseObjectContext, PyramidObjectContext
+from .pyramid_attention import FeaturePyramidAttention
 from .residual_attention import ResidualAttention
 from .selective_kernel import SelectiveKernel
 from .spatial_transformer import SpatialTransformer
@@ -50,6 +57,12 @@ class Entry:
 
 
 ATTENTION: Mapping[str, Entry] = {
+    "aa_conv": Entry(
+        AugmentedConvolution,
+        "self-attention",
+        "Bello et al., Attention augmented convolutional networks, ICCV",
+        2019,
+    ),
     "bam": Entry(
         BottleneckAttention,
         "mixed",
@@ -63,6 +76,12 @@ ATTENTION: Mapping[str, Entry] = {
         ConvolutionalBlockAttention,
         "mixed",
         "Woo, Park, Lee, Kweon, CBAM: convolutional block attention module, ECCV",
+        2018,
+    ),
+    "cgnl": Entry(
+        CompactNonLocal,
+        "self-attention",
+        "Yue et al., Compact generalized non-local network, NeurIPS",
         2018,
     ),
     "coordinate": Entry(
@@ -80,11 +99,23 @@ ATTENTION: Mapping[str, Entry] = {
     "danet_position": Entry(
         PositionAttention, "self-attention", "Fu et al., Dual attention network, CVPR", 2019
     ),
+    "deformable_conv": Entry(
+        DeformableConvolution,
+        "spatial",
+        "Dai et al., Deformable convolutional networks, ICCV",
+        2017,
+    ),
     "draw": Entry(
         DrawAttention,
         "spatial",
         "Gregor et al., DRAW: a recurrent neural network for image generation, ICML",
         2015,
+    ),
+    "dynamic_conv": Entry(
+        DynamicConvolution,
+        "spatial",
+        "Wu et al., Pay less attention with lightweight and dynamic convolutions, ICLR",
+        2019,
     ),
     "eca": Entry(
         EfficientChannelAttention,
@@ -92,14 +123,32 @@ ATTENTION: Mapping[str, Entry] = {
         "Wang et al., ECA-Net: efficient channel attention, CVPR",
         2020,
     ),
+    "fpa": Entry(
+        FeaturePyramidAttention,
+        "layer",
+        "Li et al., Pyramid attention network for semantic segmentation, BMVC",
+        2018,
+    ),
     "gc": Entry(
         GlobalContext,
         "mixed",
         "Cao et al., GCNet: non-local networks meet squeeze-excitation networks, ICCV",
         2019,
     ),
+    "generalised": Entry(
+        GeneralisedAttention,
+        "spatial",
+        "Zhu et al., An empirical study of spatial attention mechanisms in deep networks, ICCV",
+        2019,
+    ),
     "interaction_aware": Entry(
         InteractionAware, "spatial", "Du et al., Interaction-aware pyramid attention, ECCV", 2018
+    ),
+    "mhsa": Entry(
+        MultiHeadAttention,
+        "self-attention",
+        "Vaswani et al., Attention is all you need, NeurIPS",
+        2017,
     ),
     "non_local": Entry(
         NonLocal, "self-attention", "Wang et al., Non-local neural networks, CVPR", 2018
