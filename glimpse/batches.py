@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
-from .assignment import Assignment
+from .assignment import Assignment, check_split
 from .image_set import ImageSource
 
 
@@ -43,6 +43,7 @@ def swept(images: ImageSource, split: str, rows: int, *, seed: int = 0) -> Itera
     Raises:
         ValueError: There is no such split, or no image in it.
     """
+    check_split(images, split)
     for seeds, part in Assignment(images, 1, split).parts(split, rows, seed):
         yield drawn(images, seeds, part)
 

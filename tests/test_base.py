@@ -181,7 +181,7 @@ def test_the_network_is_made_for_the_images() -> None:
     network = BaseConfig(dropout=0.3, input_dropout=0.1, sizes="small").make(image_set())
     assert network(images(2)).shape == (2, CLASSES)
     assert network.dropout.p == 0.3
-    assert [stage.dropout.p for stage in network.convolutions] == [0.1, 0.3, 0.3]
+    assert [stage.dropout.p for stage in network.convolutions] == [0.1, 0.3]
 
 
 # Refusals
@@ -194,8 +194,8 @@ def test_images_of_another_task_are_refused() -> None:
 
 
 def test_images_too_small_are_refused() -> None:
-    tiny = ImageSet.from_arrays(torch.zeros(4, 1, 4, 4), [0, 1, 0, 1])
-    with refused("images must be large enough for 3 stages, got 4x4 pixels"):
+    tiny = ImageSet.from_arrays(torch.zeros(4, 1, 3, 3), [0, 1, 0, 1])
+    with refused("images must be large enough for 2 stages, got 3x3 pixels"):
         BaseConfig().make(tiny)
 
 

@@ -18,9 +18,11 @@ from glimpse.cli.dasnet_runs import draw_policy
 from glimpse.gain_map import Gains
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
-BASE = ["train", "base", "--steps", "25", "--batch", "32", "--train_images", "600"]
-# So wide a spread that some answers change.
-TRAIN = ["train", "dasnet", "--population", "2", "--batch", "8", "--passes", "2", "--std", "0.05"]
+BASE = ["train", "base", "--steps", "15", "--batch", "32", "--train_images", "600"]
+TRAIN = ["train", "dasnet", "--passes", "2", "--boost", "1"]
+QUICK = ["--population", "2", "--batch", "8", "--steps", "100"]
+# With this seed the policy is better than none on validation images, so it is the one kept.
+KEPT = ["--population", "20", "--std", "0.03", "--steps", "6", "--seed", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +30,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a run whose base has gone since, to be read only."""
     place = tmp_path_factory.mktemp("dasnet")
     assert main([*BASE, "--run", str(place / "base")]) == 0
-    assert (
-        main([*TRAIN, "--steps", "2", "--base", str(place / "base"), "--run", str(place / "run")])
-        == 0
-    )
+    assert main([*TRAIN, *KEPT, "--base", str(place / "base"), "--run", str(place / "run")]) == 0
     shutil.rmtree(place / "base")
     return place / "run"
 
@@ -144,7 +143,7 @@ def test_tensorboard_gets_a_picture_of_the_gains(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert type_in(capsys, *BASE, "--run", "base").code == 0
-    assert type_in(capsys, *TRAIN, "--steps", "100", "--base", "base", "--run", "mine").code == 0
+    assert type_in(capsys, *TRAIN, *QUICK, "--base", "base", "--run", "mine").code == 0
     events = EventAccumulator("mine")
     events.Reload()
     assert events.Tags()["images"] == ["gains"]

@@ -269,7 +269,7 @@ def test_the_checkpoint_of_another_policy_is_refused(
     (run / "config.yaml").write_text(config)
     before = weights(run)
     line = refused_line(capsys, "train", "--resume", run)
-    assert "the checkpoint must be this agent's, got another (the state must be of 48 weigh" in line
+    assert "the checkpoint must be this agent's, got another (the state must be of 64 weigh" in line
     assert weights(run) == before
 
 
