@@ -72,7 +72,6 @@ def _enlarged(maps: Tensor, height: int, width: int) -> Tensor:
 def _by_hand(module: FeaturePyramidAttention, image: Tensor) -> Tensor:
     """Return what is made of an image (C, H, W), from figure 3."""
     pools = module.pyramid == "map"
-    size = image.shape[1:]
     down7, down5, down3 = module.down
     level3, level5, level7 = module.level
     fine = _after(down7, _pooled(image) if pools else image, stride=1 if pools else 2)
@@ -87,7 +86,9 @@ def _by_hand(module: FeaturePyramidAttention, image: Tensor) -> Tensor:
     made = _after(level5, middle) + up(0, _after(level3, coarse), *middle.shape[1:])
     made = _after(level7, fine) + up(1, made, *fine.shape[1:])
     mean = image.mean((1, 2), keepdim=True)
-    return up(2, made, *size) * _after(module.master, image) + _after(module.context, mean)
+    return up(2, made, *image.shape[1:]) * _after(module.master, image) + _after(
+        module.context, mean
+    )
 
 
 @pytest.mark.parametrize("size", [(8, 8), (5, 7), (1, 2)])
@@ -96,7 +97,8 @@ def test_it_is_the_figure(pyramid: str, size: tuple[int, int]) -> None:
     module = FeaturePyramidAttention(8, out_channels=3, pyramid=pyramid)  # type: ignore[arg-type]
     module, maps = varied(module), normal(1, 8, *size)
     made = module(maps)
-    assert made.shape == (1, 3, *size)
+    sides = [block[0].weight.shape[-1] for block in (*module.down, *module.level)]
+    assert sides == [7, 5, 3, 3, 5, 7]
     assert_equal(made[0], _by_hand(module, maps[0]))
 
 
