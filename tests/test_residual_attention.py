@@ -1,95 +1,39 @@
 """The residual attention module: held to its definition, computed number by number."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from expect import generator, refused
-from numpy.typing import NDArray
+from loops import Array, State, convolved, enlarged, normed, pooled
 from torch import nn
 
 from glimpse.soft_baselines import ResidualAttention
 from glimpse.soft_baselines.residual_attention import ACTIVATIONS, ResidualUnit
 
-Array = NDArray[np.float64]
-State = Mapping[str, Any]
-
-
-def _normed(state: State, name: str, maps: Array) -> Array:
-    """Return ReLU(BN(maps)) with the averages that were kept, for maps (C, H, W)."""
-    mean, variance, gain, bias = (
-        state[f"{name}.{part}"].numpy()[:, None, None]
-        for part in ("running_mean", "running_var", "weight", "bias")
-    )
-    return np.maximum(0, (maps - mean) / np.sqrt(variance + 1e-5) * gain + bias)
-
-
-def _convolved(state: State, name: str, maps: Array, stride: int = 1) -> Array:
-    weight = state[f"{name}.weight"].numpy()
-    reach = weight.shape[2] // 2
-    _, height, width = maps.shape
-    out = np.zeros((len(weight), -(-height // stride), -(-width // stride)))
-    for y in range(out.shape[1]):
-        for x in range(out.shape[2]):
-            for dy in range(-reach, reach + 1):
-                for dx in range(-reach, reach + 1):
-                    row, column = y * stride + dy, x * stride + dx
-                    if 0 <= row < height and 0 <= column < width:
-                        tap = weight[:, :, dy + reach, dx + reach]
-                        out[:, y, x] += tap @ maps[:, row, column]
-    return out
-
 
 def _unit(state: State, name: str, maps: Array) -> Array:
-    inside = _convolved(state, f"{name}.conv_1", _normed(state, f"{name}.norm_1", maps))
-    inside = _convolved(state, f"{name}.conv_2", _normed(state, f"{name}.norm_2", inside))
-    inside = _convolved(state, f"{name}.conv_3", _normed(state, f"{name}.norm_3", inside))
+    inside = convolved(state, f"{name}.conv_1", normed(state, f"{name}.norm_1", maps))
+    inside = convolved(state, f"{name}.conv_2", normed(state, f"{name}.norm_2", inside))
+    inside = convolved(state, f"{name}.conv_3", normed(state, f"{name}.norm_3", inside))
     return maps + inside
-
-
-def _pooled(maps: Array) -> Array:
-    """Return maxima over rows 2y to 2y + 2 and columns 2x to 2x + 2, what there is of them."""
-    height, width = (-(-(side - 3) // 2) + 1 for side in maps.shape[1:])
-    return np.stack(
-        [
-            [maps[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3].max(axis=(1, 2)) for x in range(width)]
-            for y in range(height)
-        ]
-    ).transpose(2, 0, 1)
-
-
-def _enlarged(maps: Array, height: int, width: int) -> Array:
-    """Return the maps at height x width positions, corners on corners."""
-    out = np.zeros((len(maps), height, width))
-    for y in range(height):
-        for x in range(width):
-            at = (
-                y * (maps.shape[1] - 1) / (height - 1) if height > 1 else 0.0,
-                x * (maps.shape[2] - 1) / (width - 1) if width > 1 else 0.0,
-            )
-            for row in range(maps.shape[1]):
-                for column in range(maps.shape[2]):
-                    share = max(0, 1 - abs(at[0] - row)) * max(0, 1 - abs(at[1] - column))
-                    out[:, y, x] += share * maps[:, row, column]
-    return out
 
 
 def _branch(state: State, maps: Array) -> Array:
     """Return what a mask branch of depth 2 gives to its last two layers."""
-    first = _unit(state, "hourglass.down.0", _pooled(maps))
-    bottom = _unit(state, "hourglass.deeper.down.0", _pooled(first))
+    first = _unit(state, "hourglass.down.0", pooled(maps))
+    bottom = _unit(state, "hourglass.deeper.down.0", pooled(first))
     bottom = _unit(state, "hourglass.deeper.up.0", bottom)
-    up = _enlarged(bottom, *first.shape[1:]) + _unit(state, "hourglass.skip", first)
-    return _enlarged(_unit(state, "hourglass.up.0", up), *maps.shape[1:])
+    up = enlarged(bottom, *first.shape[1:]) + _unit(state, "hourglass.skip", first)
+    return enlarged(_unit(state, "hourglass.up.0", up), *maps.shape[1:])
 
 
 def _attended(state: State, maps: Array, branch: Any) -> Array:
     maps = _unit(state, "before.0", maps)
     trunk = _unit(state, "trunk.1", _unit(state, "trunk.0", maps))
-    mask = _convolved(state, "mask.2", _normed(state, "mask.0", branch(state, maps)))
-    mask = _convolved(state, "mask.5", _normed(state, "mask.3", mask))
+    mask = convolved(state, "mask.2", normed(state, "mask.0", branch(state, maps)))
+    mask = convolved(state, "mask.5", normed(state, "mask.3", mask))
     return _unit(state, "after.0", (1 + 1 / (1 + np.exp(-mask))) * trunk)
 
 
@@ -108,6 +52,18 @@ def _module(**options: Any) -> ResidualAttention:
 
 def _maps(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=generator(), dtype=torch.float64)
+
+
+def test_a_unit_that_changes_size_projects_what_is_active() -> None:
+    torch.manual_seed(0)
+    unit, maps = ResidualUnit(3, 5, width=2, stride=2).double().eval(), _maps(1, 3, 5, 6)
+    state = {f"unit.{name}": weights for name, weights in unit.state_dict().items()}
+    active = normed(state, "unit.norm_1", maps[0].numpy())
+    inside = normed(state, "unit.norm_2", convolved(state, "unit.conv_1", active))
+    inside = normed(state, "unit.norm_3", convolved(state, "unit.conv_2", inside, stride=2))
+    wanted = convolved(state, "unit.conv_3", inside)
+    wanted += convolved(state, "unit.project", active, stride=2)
+    np.testing.assert_allclose(unit(maps)[0].detach().numpy(), wanted, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("size", [(7, 5), (6, 10)])
