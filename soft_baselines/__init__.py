@@ -1,5 +1,6 @@
 """Differentiable soft attention, the baselines of hard attention."""
 
+from .attention_maps import Attended, attend
 from .bottleneck_attention import BottleneckAttention
 from .convolutional_block_attention import ChannelGate, ConvolutionalBlockAttention, SpatialGate
 from .coordinate_attention import CoordinateAttention
@@ -12,12 +13,16 @@ from .residual_attention import ResidualAttention
 from .residual_attention_network import ResidualAttentionNetwork, ran_56, ran_92
 from .resnet import ResNet
 from .selective_kernel import SelectiveKernel
+from .small_resnet import SmallResNet
+from .soft_baseline import SoftBaseline, load_soft, save_soft
+from .soft_config import SoftConfig
 from .spatial_transformer import SpatialTransformer
 from .squeeze_excitation import SqueezeExcitation
 
 __all__ = [
     "ATTENTION",
     "After",
+    "Attended",
     "BottleneckAttention",
     "ChannelGate",
     "ConvolutionalBlockAttention",
@@ -30,11 +35,17 @@ __all__ = [
     "ResidualAttention",
     "ResidualAttentionNetwork",
     "SelectiveKernel",
+    "SmallResNet",
+    "SoftBaseline",
+    "SoftConfig",
     "SpatialGate",
     "SpatialTransformer",
     "SqueezeExcitation",
+    "attend",
     "insert",
+    "load_soft",
     "make",
     "ran_56",
     "ran_92",
+    "save_soft",
 ]

@@ -11,8 +11,9 @@ from learners import assert_same, differ
 from torch import Tensor
 
 from glimpse import ImageSet
-from glimpse.agents import BaseConfig, BaseLearner, error_of
+from glimpse.agents import BaseConfig, BaseLearner
 from glimpse.catalogue import find_images
+from glimpse.classifier import error_of
 from glimpse.evaluation import ErrorRate
 from glimpse.image_set import ImageSource
 from glimpse.run_folder import RunFolder
@@ -141,7 +142,7 @@ def test_the_weights_that_were_best_on_validation_images_are_chosen(
     def error(*_: object) -> ErrorRate:
         return ErrorRate(next(errors), 8)
 
-    monkeypatch.setattr("glimpse.agents.base.error_of", error)
+    monkeypatch.setattr("glimpse.classifier.error_of", error)
     for _ in range(4):
         learner.step()
         kept.append(weights(learner))
@@ -172,7 +173,7 @@ def test_without_validation_the_last_weights_are_chosen() -> None:
 def test_an_error_is_counted_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     shown, learner = image_set(), make()
     whole = error_of(learner.network, shown, "train")
-    monkeypatch.setattr("glimpse.agents.base._ROWS", 5)
+    monkeypatch.setattr("glimpse.classifier._ROWS", 5)
     assert error_of(learner.network, shown, "train") == whole
     assert whole.count == 24
 
@@ -189,7 +190,7 @@ def test_the_network_is_made_for_the_images() -> None:
 
 def test_images_of_another_task_are_refused() -> None:
     haystack = find_images("haystack")
-    with refused("`images` must be a classification of images of one size, got another: give an"):
+    with refused("`images` must be a classification of images of one size, got a Search: give an"):
         BaseConfig().make(haystack)
 
 
