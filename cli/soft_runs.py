@@ -32,10 +32,6 @@ class ShownOptions(ImageOptions):
     """What the environment shows; by default what belongs to its name.
 
     Attributes:
-        images: A name (`glimpse list` shows them), or the path of a folder of class folders.
-        canvas: One of `glimpse.canvas.CANVASES` on which each image is laid, or none.
-        image_size: Height and width to which a folder's images are resized, in pixels.
-        data_root: The folder with MNIST; by default that of the environment variable GLIMPSE_DATA.
         task: What is asked, where it is not what the images ask: `counting`, how many there are.
     """
 

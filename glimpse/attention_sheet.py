@@ -84,12 +84,14 @@ def attention_sheet(answers: Sequence[Answers], layers: Sequence[Layer], title: 
     draw = ImageDraw.Draw(page)
     draw.text((_MARGIN, _MARGIN), title, fill=INK, font=_font(_LINE))
     draw.text((_MARGIN, _MARGIN + 30), explained, fill=FAINT, font=_font(_SMALL))
+    last = _MARGIN + (columns - 1) * (_SIDE + _GAP)
+    for left, name in ((_MARGIN, "image"), (last, "answer")):
+        draw.text((left, top - _NAMES), name, fill=INK, font=_font(_SMALL))
     for row, one in enumerate(answers):
         at = top + row * _ROW
         _place(page, to_picture(one.image, _SIDE), 0, at)
         if one.target is not None:
             draw.text((_MARGIN, at + _SIDE + 4), f"true: {one.target}", fill=INK, font=_font(15))
-        last = _MARGIN + (columns - 1) * (_SIDE + _GAP)
         right = None if one.target is None else one.said[-1] == one.target
         draw_answer(draw, (last, at), one.said[-1], one.confidence[-1], right)
     images, column = [one.image for one in answers], 1
@@ -103,7 +105,10 @@ def _explained(layers: Sequence[Layer]) -> str:
         return "the network has no attention"
     if any(layer.windows for layer in layers):
         return "outlined: where the module looks; beside it: what the network sees then"
-    return "colours: how strong a module leaves each position (norm after it / norm before it)"
+    return (
+        "orange: positions that a module leaves stronger than others (norm after it / before it); "
+        "blue: weaker"
+    )
 
 
 def _column(

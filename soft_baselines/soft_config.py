@@ -46,13 +46,10 @@ _PLACES: Mapping[str, Place] = {
 class SoftConfig(ClassifierConfig):
     """How a soft baseline is built and trained.
 
+    It sees the images that an agent of the same seed and batch sees, if that sees each once
+    (`copies=1`).
+
     Attributes:
-        steps: How many times the weights are improved, once a batch.
-        batch: How many images a batch has.
-        learning_rate: Of AdamW at the beginning; it falls to 0 along a cosine.
-        weight_decay: Each step takes this share of every weight, times the learning rate (AdamW).
-        seed: Of weights and batches; the same seed gives the same run, and the images that an agent
-            of this seed and batch sees, if it sees each once (copies=1).
         attention: Which module the network has: `none`, `stn` (the spatial transformer), or a name
             that `glimpse attention list` shows.
         width: Channels of the network's first stage; the second has twice, the third four times as
@@ -94,11 +91,12 @@ class SoftConfig(ClassifierConfig):
         name = _SHORT.get(self.attention, self.attention)
         if name == NONE:
             return network
-        where, options = _PLACES.get(name, Place(None, {}))
+        place = _PLACES.get(name, Place(None, {}))
         if name == "sk":  # of 32 groups as many as there can be
-            options = {"groups": gcd(32, self.width)}
+            place = Place(None, {"groups": gcd(32, self.width)})
+        example = torch.zeros(1, *shape)
         try:
-            return insert(network, name, where=where, images=torch.zeros(1, *shape), **options)
+            return insert(network, name, where=place.where, images=example, **place.options)
         except ValueError as error:
             raise ValueError(
                 f"`width` must suit {self.attention}, got {self.width}, of which it says: {error}"
