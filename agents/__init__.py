@@ -1,7 +1,7 @@
 """Agents that learn where to look, and the controls that do not."""
 
 from .agent import Agent, Evaluation, Prediction, Survey
-from .base import BaseConfig, BaseLearner, error_of
+from .base import BaseConfig, BaseLearner
 from .belief import BeliefView
 from .controls import CentreConfig, UniformConfig, UntrainedConfig, control
 from .dasnet import Dasnet, DasnetConfig, FeedbackPrediction, load_dasnet
@@ -47,7 +47,6 @@ __all__ = [
     "UniformConfig",
     "UntrainedConfig",
     "control",
-    "error_of",
     "load",
     "load_dasnet",
     "look_again",

@@ -12,15 +12,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from glimpse.batches import Batch, drawn
+from glimpse.checkpoint import own_checkpoint
+from glimpse.draws import Draws
 from glimpse.episodes import Pool
 from glimpse.evaluation import ErrorRate
 from glimpse.feedback import FeedbackBatch
 from glimpse.loop import Metrics
 from glimpse.processes import ALONE, Processes
 
-from .checkpoint import own_checkpoint
 from .dasnet import Dasnet, DasnetConfig
-from .draws import Draws
 from .gain_policy import look_again
 from .snes import Snes
 

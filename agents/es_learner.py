@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from glimpse.batch import GlimpseBatch
+from glimpse.checkpoint import own_checkpoint
+from glimpse.draws import Draws
 from glimpse.episodes import EpisodeBatch
 from glimpse.loop import Metrics
 from glimpse.networks import RecurrentAttention
@@ -23,9 +25,7 @@ from glimpse.randomness import derive_seed
 from glimpse.rewards import REWARDS
 from glimpse.tasks import answered
 
-from .checkpoint import own_checkpoint
 from .controls import control
-from .draws import Draws
 from .es import EsConfig, ShowingPolicy
 from .rollout import Locate, costs, roll_out
 from .snes import Snes

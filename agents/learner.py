@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from glimpse.checkpoint import own_checkpoint
+from glimpse.draws import Draws
 from glimpse.episodes import EpisodeBatch
 from glimpse.networks import RecurrentAttention
 from glimpse.precision import autocast
@@ -18,8 +20,6 @@ from glimpse.tasks import Sequence as SequenceTask
 from glimpse.tasks import answered
 
 from .averaging import average
-from .checkpoint import own_checkpoint
-from .draws import Draws
 from .policies import Policy
 from .rollout import Rollout, roll_out
 from .training import EpisodeConfig

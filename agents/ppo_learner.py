@@ -24,7 +24,9 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import FloatSchedule
 from torch import nn
 
+from glimpse.checkpoint import own_checkpoint
 from glimpse.checks import check_count
+from glimpse.draws import Draws
 from glimpse.episodes import EpisodeBatch, Observation
 from glimpse.networks import RecurrentAttention
 from glimpse.randomness import derive_seed, own_randomness, seed_globally
@@ -32,8 +34,6 @@ from glimpse.tasks import answered
 
 from .averaging import average
 from .belief import BeliefView
-from .checkpoint import own_checkpoint
-from .draws import Draws
 from .perceiver import Perceiver
 from .ppo import PpoConfig
 from .sb3_env import SB3VecEnv

@@ -62,6 +62,7 @@ AGENTS: Mapping[str, Entry] = {
 _READ_BY: Mapping[str, str] = {
     "base": "glimpse.bases.find_network(run)",
     "dasnet": "glimpse.agents.load_dasnet(run)",
+    "soft": "glimpse.soft_baselines.load_soft(run)",
 }
 
 
@@ -132,7 +133,7 @@ def _check_looks(folder: RunFolder, name: str) -> None:
     """Refuse the runs of what looks at no glimpses.
 
     Raises:
-        ValueError: The name is that of a base or of dasNet.
+        ValueError: The name is that of a base, of dasNet or of a soft baseline.
     """
     if name in _READ_BY:
         raise ValueError(

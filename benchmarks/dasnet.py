@@ -34,16 +34,16 @@ from glimpse.agents import (
     Dasnet,
     DasnetConfig,
     DasnetLearner,
-    error_of,
     portion,
 )
-from glimpse.agents.draws import Draws
 from glimpse.agents.portions import Part
 from glimpse.bases import Base, load_base, save_base
 from glimpse.batches import drawn
 from glimpse.callbacks import ProgressBar
 from glimpse.catalogue import find_images
+from glimpse.classifier import error_of
 from glimpse.cli.dasnet_report import Passes, evaluate_passes
+from glimpse.draws import Draws
 from glimpse.feedback import FeedbackBatch
 from glimpse.image_set import ImageSource
 from glimpse.loop import train

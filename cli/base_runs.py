@@ -9,11 +9,11 @@ from jsonargparse import Namespace
 from rich.console import Console
 from torch import Tensor
 
-from glimpse.agents import error_of
 from glimpse.assignment import row_seeds
 from glimpse.bases import Base, load_base
 from glimpse.batches import as_floats
 from glimpse.checks import check_name, check_shape
+from glimpse.classifier import error_of
 from glimpse.device import find_device
 from glimpse.envs import FeedbackConfig, feedback_on
 from glimpse.evaluation import ErrorRate

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jsonargparse import ArgumentParser
 
-from . import evaluate, overview, predict, reproduce, train, watch
+from . import attention, evaluate, overview, predict, reproduce, train, watch
 from .job import INTERRUPTED
 
 _COMMANDS = {
@@ -16,6 +16,7 @@ _COMMANDS = {
     "predict": (predict, "say what image files show"),
     "reproduce": (reproduce, "regenerate a paper's table, cell by cell"),
     "list": (overview, "list environments, agents and image sets"),
+    "attention": (attention, "list the modules of soft attention"),
 }
 
 

@@ -14,7 +14,7 @@ from jsonargparse import (  # type: ignore[attr-defined]  # ActionConfigFile is 
 from glimpse.agents import AGENTS
 from glimpse.run_folder import RunFolder, read_yaml
 
-from . import train_agent, train_base, train_dasnet
+from . import train_agent, train_base, train_dasnet, train_soft
 from .job import Trainer, agent_of
 
 
@@ -92,4 +92,5 @@ TRAINERS: Mapping[str, Trainer] = {
     **{name: train_agent.trainer(name) for name in AGENTS},
     "base": train_base.TRAINER,
     "dasnet": train_dasnet.TRAINER,
+    "soft": train_soft.TRAINER,
 }

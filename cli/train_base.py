@@ -5,18 +5,18 @@ from dataclasses import asdict, fields
 from typing import Any
 
 import torch
-from rich.console import Console
 
-from glimpse.agents import BaseConfig, BaseLearner, error_of
+from glimpse.agents import BaseConfig, BaseLearner
 from glimpse.bases import save_base
 from glimpse.catalogue import find_images
+from glimpse.classifier import class_names
 from glimpse.device import find_device
 from glimpse.image_set import ImageSource
 from glimpse.run_folder import RunFolder
-from glimpse.tasks import Classification
 
 from . import base_runs
-from .job import Job, Trainer, Uses, do, interrupted, new_place
+from .classifier_job import judge, train_classifier
+from .job import Trainer, Uses, interrupted, new_place
 from .options import FolderOptions, ImageOptions, given, read_options
 
 
@@ -79,35 +79,16 @@ def train_base(
         checkpoint: Where to go on; None: from the start.
         run: What is to be resumed after Ctrl-C; None: the base's own folder.
     """
-    config, images = learner.config, learner.images
+    names = class_names(learner.images)
 
     def keep() -> None:
-        save_base(
-            folder, learner.network, described(shown), config.train_images, class_names(images)
-        )
+        part = learner.config.train_images
+        save_base(folder, learner.network, described(shown), part, names)
 
-    if checkpoint is None:
-        keep()
-    validated = len(images.splits.get("validation", ())) > 0
-    job = Job(
-        learner=learner,
-        steps=config.steps,
-        save=keep,
-        validate=(lambda: {"validation error %": learner.validate().percent})
-        if validated
-        else None,
-    )
-    progress = do(job, folder, options.log_every, checkpoint=checkpoint)
+    progress = train_classifier(learner, folder, options.log_every, keep, checkpoint=checkpoint)
     if progress.step < progress.steps:
         return interrupted(progress, run or folder)
-    learner.choose_best()
-    keep()
-    split = "test" if len(images.splits.get("test", ())) else "train"
-    with Console(stderr=True).status("evaluating"):
-        error = error_of(learner.network, images, split)
-    content = {"split": split, "images": error.count, "error": error.percent}
-    folder.write_json("evaluation.json", {**content, "interval": list(error.interval())})
-    base_runs.print_error(error, split)
+    base_runs.print_error(*judge(learner, folder))
     print(f"base: {folder.path}")
     return 0
 
@@ -115,11 +96,6 @@ def train_base(
 def images_of(shown: ImageOptions, options: FolderOptions) -> ImageSource:
     """Return the images that options name, on the device."""
     return find_images(**described(shown)).to(find_device(options.device))
-
-
-def class_names(images: ImageSource) -> tuple[str, ...]:
-    """Return the names of the classes of images."""
-    return images.task.classes if isinstance(images.task, Classification) else ()
 
 
 def as_yaml(shown: ImageOptions) -> dict[str, Any]:

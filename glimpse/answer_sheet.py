@@ -86,13 +86,13 @@ def _row(page: Image.Image, one: Answers, top: int) -> None:
         draw.text(middle, _cut(text, font, _SIDE), fill=INK, font=font, anchor="ma")
     for number, (said, sure) in enumerate(zip(one.said, one.confidence, strict=True), start=1):
         right = None if one.target is None else said == one.target
-        _answer(draw, (_left(number), top), said, sure, right)
+        draw_answer(draw, (_left(number), top), said, sure, right)
 
 
-def _answer(
+def draw_answer(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], said: str, sure: float, right: bool | None
 ) -> None:
-    """Draw one answer: in words, how sure it is, and whether it is right."""
+    """Draw one answer into a square of 128 pixels: in words, how sure, and whether it is right."""
     (left, top), wide = at, _SIDE - 2 * _INNER
     colour = INK if right is None else RIGHT if right else WRONG
     draw.rectangle((left, top, left + _SIDE - 1, top + _SIDE - 1), outline=colour, width=2)

@@ -1,5 +1,6 @@
 """Differentiable soft attention, the baselines of hard attention."""
 
+from .attention_maps import Attended, attend
 from .augmented_convolution import AugmentedConvolution
 from .bottleneck_attention import BottleneckAttention
 from .compact_non_local import CompactNonLocal
@@ -29,6 +30,9 @@ from .residual_attention import ResidualAttention
 from .residual_attention_network import ResidualAttentionNetwork, ran_56, ran_92
 from .resnet import ResNet
 from .selective_kernel import SelectiveKernel
+from .small_resnet import SmallResNet
+from .soft_baseline import SoftBaseline, load_soft, save_soft
+from .soft_config import SoftConfig
 from .spatial_transformer import SpatialTransformer
 from .squeeze_excitation import SqueezeExcitation
 
@@ -36,6 +40,7 @@ __all__ = [
     "ATTENTION",
     "After",
     "AtrousObjectContext",
+    "Attended",
     "AugmentedConvolution",
     "BaseObjectContext",
     "BottleneckAttention",
@@ -68,11 +73,17 @@ __all__ = [
     "ResidualAttention",
     "ResidualAttentionNetwork",
     "SelectiveKernel",
+    "SmallResNet",
+    "SoftBaseline",
+    "SoftConfig",
     "SpatialGate",
     "SpatialTransformer",
     "SqueezeExcitation",
+    "attend",
     "insert",
+    "load_soft",
     "make",
     "ran_56",
     "ran_92",
+    "save_soft",
 ]

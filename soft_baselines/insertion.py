@@ -11,7 +11,7 @@ Convention:
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,24 @@ from torch import Tensor, nn
 from glimpse.checks import check_name
 
 from .registry import ATTENTION, make
-from .resnet import BasicBlock, Bottleneck, ResNet
+from .resnet import BasicBlock, Bottleneck
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A residual network that knows the names of its places.
+
+    Attributes:
+        branches: The last layer of every residual branch, before the addition.
+        blocks: The blocks.
+        stages: The stages, two or more.
+    """
+
+    branches: tuple[str, ...]
+    blocks: tuple[str, ...]
+    stages: tuple[str, ...]
 
 
 class After(nn.Module):
@@ -57,12 +72,13 @@ def insert(
     the network is as before.
 
     Args:
-        network: Any; a `ResNet` knows its `branches`, `blocks` and `stages`.
+        network: Any; a `ResNet` or `SmallResNet` knows its `branches`, `blocks` and `stages`.
         name: One of `ATTENTION`.
         where: Names of layers, or patterns as of file names: `"layer3.*.bn2"`. By default, in a
-            `ResNet`, where the papers have it: at the end of every residual branch, before the
-            addition; "bam" after the first three stages; "gc" at the end of every branch of the
-            last three stages; self-attention after the last but one block of the third stage.
+            `ResNet` or `SmallResNet`, where the papers have it: at the end of every residual
+            branch, before the addition; "bam" after every stage but the last; "gc" at the end of
+            every branch but those of the first stage; self-attention after the last but one block
+            of the last stage but one.
         images: Such as the network takes; it is run on them, without gradients and in evaluation,
             to learn the channels of layers that do not tell.
         options: Of the module.
@@ -120,17 +136,19 @@ def _chosen(
 
 
 def _paper_places(network: nn.Module, name: str) -> tuple[str, ...]:
-    if not isinstance(network, ResNet):
+    if not isinstance(network, Staged):
         raise ValueError(
             f"`where` must be given for a {type(network).__name__}, got None: name layers; "
             "only a ResNet knows the places of the papers"
         )
+    first, *_, last = network.stages
     if name == "bam":
-        return network.stages[:3]
+        return tuple(stage for stage in network.stages if stage != last)
     if name == "gc":
-        return tuple(at for at in network.branches if not at.startswith("layer1."))
+        return tuple(at for at in network.branches if not at.startswith(f"{first}."))
     if ATTENTION[name].domain == "self-attention":
-        return ([at for at in network.blocks if at.startswith("layer3.")][-2],)
+        before_last = network.stages[-2]
+        return ([at for at in network.blocks if at.startswith(f"{before_last}.")][-2:][0],)
     return network.branches
 
 

@@ -11,9 +11,9 @@ from learners import assert_same, differ
 from torch import Tensor
 
 from glimpse import ImageSet
-from glimpse.agents import BaseConfig, BaseLearner, error_of
+from glimpse.agents import BaseConfig, BaseLearner
 from glimpse.catalogue import find_images
-from glimpse.evaluation import ErrorRate
+from glimpse.classifier import error_of
 from glimpse.image_set import ImageSource
 from glimpse.run_folder import RunFolder
 
@@ -49,36 +49,6 @@ def test_it_learns_the_digits() -> None:
     assert before.percent > 75
     assert after.percent < 30
     assert sum(first[-5:]) < sum(first[:5]) / 2
-
-
-def test_what_a_step_tells_is_of_its_batch() -> None:
-    """Of all images at once, with nothing dropped: as computed beforehand from the network."""
-    shown = image_set()
-    learner = make(shown, batch=24, dropout=0.0)
-    pixels, target = shown.images[:24] / 255, shown.targets[:24]
-    with torch.no_grad():
-        logits = learner.network(pixels)
-    told = learner.step()
-    log_probs = logits.log_softmax(dim=1)[torch.arange(24), target]
-    assert float(told["loss"]) == pytest.approx(-float(log_probs.mean()), rel=1e-5)
-    wrong = int((logits.argmax(dim=1) != target).sum())
-    assert float(told["train error %"]) == pytest.approx(100 * wrong / 24, rel=1e-5)
-    assert 0 < wrong < 24
-
-
-def test_a_step_is_one_of_adamw_at_a_rate_that_falls_along_a_cosine() -> None:
-    learner = make(dropout=0.0, learning_rate=0.1, weight_decay=0.5)
-    rates = []
-    for _ in range(10):
-        before = weights(learner)["classifier.bias"]
-        learner.step()
-        (group,) = learner.state_dict()["optimiser"]["param_groups"]
-        rates.append(group["lr"])
-        assert group["weight_decay"] == 0.5
-        assert not torch.equal(weights(learner)["classifier.bias"], before)
-    assert rates[0] == 0.1
-    assert rates[5] == pytest.approx(0.05)
-    assert rates[9] == pytest.approx(0.1 * 0.0244717, rel=1e-5)  # (1 + cos 0.9 pi) / 2
 
 
 def test_dropout_acts_in_training_only() -> None:
@@ -125,58 +95,6 @@ def test_a_seed_is_a_run() -> None:
     assert differ(weights(learners[0]), weights(learners[2]))
 
 
-def test_training_leaves_the_global_generator_alone() -> None:
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    run(make(dropout=0.3), 0, 2)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_the_weights_that_were_best_on_validation_images_are_chosen(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    learner, kept = make(), []
-    errors = iter([5, 3, 3, 4])  # the second and third are as good: the earlier is kept
-
-    def error(*_: object) -> ErrorRate:
-        return ErrorRate(next(errors), 8)
-
-    monkeypatch.setattr("glimpse.agents.base.error_of", error)
-    for _ in range(4):
-        learner.step()
-        kept.append(weights(learner))
-        learner.validate()
-    learner.step()
-    learner.choose_best()
-    assert_same(weights(learner), kept[1])
-
-
-def test_validation_looks_at_validation_images() -> None:
-    shown = image_set(validation=[30, 31, 39])
-    learner = make(shown)
-    run(learner, 0, 3)
-    with torch.no_grad():
-        answers = learner.network.eval()(shown.images[[30, 31, 39]] / 255).argmax(dim=1)
-    wrong = int((answers != shown.targets[[30, 31, 39]]).sum())
-    assert learner.validate() == ErrorRate(wrong, 3)
-
-
-def test_without_validation_the_last_weights_are_chosen() -> None:
-    learner = make()
-    learner.step()
-    wanted = weights(learner)
-    learner.choose_best()
-    assert_same(weights(learner), wanted)
-
-
-def test_an_error_is_counted_over_all_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, learner = image_set(), make()
-    whole = error_of(learner.network, shown, "train")
-    monkeypatch.setattr("glimpse.agents.base._ROWS", 5)
-    assert error_of(learner.network, shown, "train") == whole
-    assert whole.count == 24
-
-
 def test_the_network_is_made_for_the_images() -> None:
     network = BaseConfig(dropout=0.3, input_dropout=0.1, sizes="small").make(image_set())
     assert network(images(2)).shape == (2, CLASSES)
@@ -189,30 +107,20 @@ def test_the_network_is_made_for_the_images() -> None:
 
 def test_images_of_another_task_are_refused() -> None:
     haystack = find_images("haystack")
-    with refused("`images` must be a classification of images of one size, got another: give an"):
+    with refused("`images` must be a classification of images of one size, got a Search: give an"):
         BaseConfig().make(haystack)
 
 
 def test_images_too_small_are_refused() -> None:
-    tiny = ImageSet.from_arrays(torch.zeros(4, 1, 3, 3), [0, 1, 0, 1])
-    with refused("images must be large enough for 2 stages, got 3x3 pixels"):
-        BaseConfig().make(tiny)
-
-
-def test_images_without_a_training_split_are_refused() -> None:
-    with refused("the images must have a training split, got none"):
-        make(image_set(train=[]))
+    tiny = ImageSet.from_arrays(torch.zeros(4, 1, 4, 4), [0, 1, 0, 1])
+    with refused("images must be large enough for 3 stages, got 4x4 pixels"):
+        BaseConfig(sizes="paper").make(tiny)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "`steps` must be a whole number from 1, got 0"),
-        ({"batch": 0}, "`batch` must be a whole number from 1, got 0"),
-        ({"seed": -1}, "`seed` must be a whole number from 0, got -1"),
         ({"train_images": 0}, "`train_images` must be a whole number from 1, got 0"),
-        ({"learning_rate": -1.0}, "`learning_rate` must be finite and at least 0, got -1.0"),
-        ({"weight_decay": -1.0}, "`weight_decay` must be finite and at least 0, got -1.0"),
         ({"dropout": 1.0}, "`dropout` must be below 1, got 1.0: nothing would be left"),
         ({"input_dropout": -0.1}, "`input_dropout` must be finite and at least 0, got -0.1"),
     ],
@@ -226,20 +134,3 @@ def test_what_cannot_be_meant_is_refused(options: dict[str, Any], message: str) 
 def test_sizes_nobody_knows_are_refused() -> None:
     with refused("`sizes` must be one of paper, small, got 'large': choose one"):
         BaseConfig(sizes="large")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("part", ["network", "optimiser", "best", "wrong", "step"])
-@pytest.mark.parametrize("damage", ["missing", "a number", "none"])
-def test_the_state_of_another_learner_is_refused(part: str, damage: str) -> None:
-    learner = make()
-    learner.step()
-    state = learner.state_dict()
-    if damage == "missing":
-        del state[part]
-    else:
-        state[part] = {"a number": 3, "none": None}[damage]
-    if damage == "a number" and part in ("wrong", "step"):
-        make().load_state_dict(state)
-        return
-    with refused("the checkpoint must be this agent's, got another ("):
-        make().load_state_dict(state)

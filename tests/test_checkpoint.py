@@ -4,7 +4,7 @@ import pytest
 import torch
 from expect import refused
 
-from glimpse.agents.checkpoint import own_checkpoint
+from glimpse.checkpoint import own_checkpoint
 
 
 def test_the_reason_is_told_in_a_line() -> None:

@@ -8,7 +8,7 @@ from expect import refused
 from learners import TRAIN, small_canvas, small_images
 
 from glimpse import ImageSet
-from glimpse.agents.draws import Draws
+from glimpse.draws import Draws
 
 COUNTS = [1, 4, 5, 6, 7, 11]  # some fill an epoch, some leave images over
 

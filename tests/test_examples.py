@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 # The option that makes each short, and what it says at its end.
 SHORT = {
+    "hard_vs_soft.py": ("--steps", "pixels sensed"),
     "own_environment.py": ("--steps", "answers right"),
     "own_images.py": ("--steps", "test error"),
     "own_task.py": ("--steps", "test error"),

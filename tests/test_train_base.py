@@ -12,9 +12,10 @@ from bases import BASE, photos, weights
 from cells import disturb, press
 from command import refused_line, type_in
 
-from glimpse.agents import BaseLearner, error_of
+from glimpse.agents import BaseLearner
 from glimpse.bases import load_base
 from glimpse.catalogue import find_images
+from glimpse.classifier import error_of
 from glimpse.cli import main
 from glimpse.maxout import MaxoutNetwork
 

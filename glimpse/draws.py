@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from glimpse.episodes import Pool
-from glimpse.randomness import derive_seed
+from .episodes import Pool
+from .randomness import derive_seed
 
 
 class Draws:
