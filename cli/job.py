@@ -115,15 +115,15 @@ def do(
     ):
         often = max(job.steps // 20, 20)
         callbacks: list[Callback] = [remember, every(often, keep), bar, log, stop]
-        if job.validate is not None:
-            callbacks = [every(often, Validate(job.validate, log.note, bar.note)), *callbacks]
+        if job.validate is not None:  # before what is kept: the best is part of that
+            callbacks.insert(0, every(often, Validate(job.validate, log.note, bar.note)))
         if job.validate is not None and job.picture is not None:
             picture = job.picture
 
             def draw(progress: Progress) -> None:
                 log.picture(job.drawn, picture(), progress.step)
 
-            callbacks = [every(5 * often, draw), *callbacks]
+            callbacks.append(every(5 * often, draw))
         try:
             latest = train(job.learner, job.steps, callbacks, start=start, spent=spent)
         except LostProcess:
