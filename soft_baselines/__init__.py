@@ -1,5 +1,6 @@
 """Differentiable soft attention, the baselines of hard attention."""
 
+from .context_cells import ObjectContext
 from .criss_cross import CrissCross, RCCAHead
 from .dual_attention import ChannelAttention, DANetHead, DualAttentionOutput, PositionAttention
 from .interaction_aware import InteractionAware, InteractionTerms
@@ -7,7 +8,6 @@ from .non_local import NonLocal
 from .object_context import (
     AtrousObjectContext,
     BaseObjectContext,
-    ObjectContext,
     PyramidObjectContext,
 )
 from .registry import ATTENTION, Entry, make
