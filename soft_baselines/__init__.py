@@ -4,6 +4,7 @@ from .attention_maps import Attended, attend
 from .augmented_convolution import AugmentedConvolution
 from .bottleneck_attention import BottleneckAttention
 from .compact_non_local import CompactNonLocal
+from .context_cells import ObjectContext
 from .convolutional_block_attention import ChannelGate, ConvolutionalBlockAttention, SpatialGate
 from .coordinate_attention import CoordinateAttention
 from .criss_cross import CrissCross, RCCAHead

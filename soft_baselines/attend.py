@@ -27,8 +27,9 @@ def attend(
 
     On a CPU, PyTorch's own function holds all N x M weights where K and V differ, cannot be
     differentiated twice and is slow backwards. There some queries are served at a time instead,
-    and in training their weights are forgotten and computed again. At 96 x 96 positions, K = 64,
-    V = 512, that takes 0.9 times the time of the plain formula. Compiled, it is always PyTorch's
+    and in training their weights are forgotten and computed again. Position
+    attention at 96 x 96 with 512 channels then takes 0.9 times the time of the plain formula and a
+    ninth of its memory, in training the same time and a third. Compiled, it is always PyTorch's
     function, with as many heads as V holds K where it holds a whole number.
     """
     at_work = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))

@@ -110,9 +110,10 @@ def test_the_head_sees_the_features_beside_their_context() -> None:
 
 
 def test_the_head_drops_channels_in_training_only() -> None:
-    head, maps = randomised(RCCAHead(32, 3, width=8, dropout=0.9)), maps_of(2, 32, 4, 6)
+    head, maps = randomised(RCCAHead(32, 3, width=8, dropout=0.5)), maps_of(2, 32, 4, 6)
     assert torch.equal(head(maps), head(maps))
     head.train()
+    torch.manual_seed(0)
     assert not torch.equal(head(maps), head(maps))
 
 

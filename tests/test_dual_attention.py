@@ -148,9 +148,10 @@ def test_the_head_passes_its_variant_on() -> None:
 
 
 def test_the_head_drops_channels_in_training_only() -> None:
-    head, maps = randomised(DANetHead(32, 3, dropout=0.9)), maps_of(2, 32, 5, 4)
+    head, maps = randomised(DANetHead(32, 3, dropout=0.5)), maps_of(2, 32, 5, 4)
     assert torch.equal(head(maps).both, head(maps).both)
     head.train()
+    torch.manual_seed(0)
     assert not torch.equal(head(maps).both, head(maps).both)
 
 

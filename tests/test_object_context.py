@@ -193,9 +193,10 @@ def test_it_compiles(module: nn.Module) -> None:
 
 @pytest.mark.parametrize("kind", [BaseObjectContext, PyramidObjectContext, AtrousObjectContext])
 def test_channels_are_dropped_in_training_only(kind: Any) -> None:
-    module, maps = randomised(kind(8, dropout=0.9)), maps_of(2, 8, 4, 6)
+    module, maps = randomised(kind(8, dropout=0.5)), maps_of(2, 8, 4, 6)
     assert torch.equal(module(maps), module(maps))
     module.train()
+    torch.manual_seed(0)
     assert not torch.equal(module(maps), module(maps))
 
 
