@@ -22,7 +22,6 @@ from .non_local import NonLocal
 from .object_context import (
     AtrousObjectContext,
     BaseObjectContext,
-    ObjectContext,
     PyramidObjectContext,
 )
 from .pyramid_attention import FeaturePyramidAttention, GlobalAttentionUpsample
