@@ -93,6 +93,8 @@ def images_of(options: RunOptions, view: Mapping[str, Any], **learner: Any) -> I
     Raises:
         ValueError: There is no such environment, or its images cannot be found.
     """
+    if view.get("image_size"):  # in YAML a list
+        view = {**view, "image_size": tuple(view["image_size"])}
     return make_core(options.env, view, 1, find_device(options.device), **learner).images
 
 
