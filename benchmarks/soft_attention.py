@@ -101,10 +101,9 @@ def compare(name: str) -> None:
     outputs = [TEXTBOOK[name](module, maps), module(maps)]
     inputs, direction = [maps, *module.parameters()], torch.randn_like(outputs[0])
     gradients = [torch.autograd.grad(out, inputs, direction, allow_unused=True) for out in outputs]
-    close = {"atol": 1e-7, "rtol": 1e-6}
-    torch.testing.assert_close(outputs[1], outputs[0], **close)
-    for known, given in zip(*gradients, strict=True):
-        torch.testing.assert_close(given, known, **close)
+    compared = [(outputs[0], outputs[1]), *zip(*gradients, strict=True)]
+    for known, given in compared:
+        torch.testing.assert_close(given, known, atol=1e-7, rtol=1e-6)
 
 
 def measure(case: Case, ways: list[str], repeats: int, speed: tuple[float, float]) -> Row:

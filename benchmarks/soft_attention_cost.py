@@ -197,7 +197,7 @@ def forget_peak(device: str) -> None:
 def most_memory(device: str) -> float:
     """Return the most memory that was held, in MiB (on a CPU: Linux)."""
     if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
+        return int(torch.cuda.max_memory_allocated()) / 2**20
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
