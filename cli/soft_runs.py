@@ -20,7 +20,7 @@ from glimpse.evaluation import ErrorRate
 from glimpse.folder import load_image
 from glimpse.image_set import SPLITS, ImageSource
 from glimpse.run_folder import RunFolder
-from glimpse.soft_baselines import Attended, SoftBaseline, attend, load_soft
+from glimpse.soft_baselines import Attended, SoftBaseline, load_soft, observe
 
 from .base_runs import said
 from .options import ImageOptions, RunOptions, given, make_core
@@ -138,7 +138,7 @@ def _page(soft: SoftBaseline, batch: Batch, what: str) -> Image.Image:
             strict=True,
         )
     ]
-    layers = [_layer(did) for did in attend(soft.network, batch.images)]
+    layers = [_layer(did) for did in observe(soft.network, batch.images)]
     return attention_sheet(answers, layers, f"{soft.config.attention} on {len(answers)} {what}")
 
 

@@ -1,6 +1,6 @@
 """Differentiable soft attention, the baselines of hard attention."""
 
-from .attention_maps import Attended, attend
+from .attention_maps import Attended, observe
 from .augmented_convolution import AugmentedConvolution
 from .bottleneck_attention import BottleneckAttention
 from .compact_non_local import CompactNonLocal
@@ -79,10 +79,10 @@ __all__ = [
     "SpatialGate",
     "SpatialTransformer",
     "SqueezeExcitation",
-    "attend",
     "insert",
     "load_soft",
     "make",
+    "observe",
     "ran_56",
     "ran_92",
     "save_soft",

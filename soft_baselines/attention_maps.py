@@ -45,7 +45,7 @@ class Attended:
 
 
 @torch.no_grad()
-def attend(network: nn.Module, images: Float[Tensor, "B C H W"]) -> list[Attended]:
+def observe(network: nn.Module, images: Float[Tensor, "B C H W"]) -> list[Attended]:
     """Run a network in evaluation; return what its inserted modules did, in their order.
 
     Args:

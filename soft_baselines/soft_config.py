@@ -19,6 +19,11 @@ from .small_resnet import SmallResNet
 NONE = "none"
 # Names that stand for one of the table.
 _SHORT: Mapping[str, str] = {"stn": "spatial_transformer"}
+# Those that are, or are made of, heads of segmentation networks.
+_HEADS = (
+    *("base_object_context", "pyramid_object_context", "criss_cross"),
+    *("danet_channel", "danet_position", "fpa"),
+)
 
 
 class Place(NamedTuple):
@@ -34,11 +39,13 @@ class Place(NamedTuple):
 
 
 # Those that choose a part of the image stand before all layers, and see it in cells fine enough to
-# find something in it; residual attention stands between the stages, as in its network.
+# find something in it; residual attention stands between the stages, as in its network; the heads
+# of segmentation networks stand on top.
 _PLACES: Mapping[str, Place] = {
     "spatial_transformer": Place(("input",), {"cells": 8, "hidden": 64}),
     "draw": Place(("input",), {"cells": 8, "size": 12}),
     "residual": Place(("layer1", "layer2"), {}),
+    **dict.fromkeys(_HEADS, Place(("layer3",), {})),
 }
 
 

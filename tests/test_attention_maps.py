@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from glimpse.soft_baselines import After, SmallResNet, SoftConfig, attend
+from glimpse.soft_baselines import After, SmallResNet, SoftConfig, observe
 from glimpse.soft_baselines.attention_maps import _windows
 from glimpse.soft_baselines.draw import DrawAttention
 from glimpse.soft_baselines.spatial_transformer import SpatialTransformer, transform
@@ -26,7 +26,7 @@ def test_change_is_the_ratio_of_norms_over_channels() -> None:
     network.input = After(network.input, _Half())
     images = torch.rand(5, 2, 3, 4) + 0.1
     images[1, :, 2, 3] = 0
-    (did,) = attend(network, images)
+    (did,) = observe(network, images)
     assert did.place == "input"
     assert did.windows == {}
     assert torch.equal(did.given, images)
@@ -37,12 +37,12 @@ def test_change_is_the_ratio_of_norms_over_channels() -> None:
 
 def test_all_modules_are_told_in_order_and_nothing_is_left_behind() -> None:
     network = SoftConfig(attention="cbam", blocks=2).network((1, 12, 16), 3).train()
-    told = attend(network, torch.rand(2, 1, 12, 16))
+    told = observe(network, torch.rand(2, 1, 12, 16))
     assert [did.place for did in told] == list(network.branches)
     assert [tuple(did.change.shape) for did in told[::2]] == [(2, 12, 16), (2, 6, 8), (2, 3, 4)]
     assert not any(did.change.requires_grad for did in told)
     assert not any(module._forward_hooks for module in network.modules())
-    assert attend(SoftConfig(attention="none").network((1, 8, 8), 3), torch.rand(1, 1, 8, 8)) == []
+    assert observe(SoftConfig(attention="none").network((1, 8, 8), 3), torch.rand(1, 1, 8, 8)) == []
 
 
 def _transformer(*numbers: float) -> SpatialTransformer:

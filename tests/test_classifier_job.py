@@ -35,7 +35,7 @@ def test_the_network_is_kept_before_between_and_at_the_end(tmp_path: Path) -> No
     progress = train_classifier(learner, folder, 10, keep, picture=draw)
     assert (progress.step, progress.steps) == (40, 40)
     assert len(kept) == 4  # at first, after 20, after 40, and of these the best
-    assert pictures == [2]  # after 40 steps, before that is kept
+    assert pictures == [3]  # after 40 steps
     best = learner.state_dict()["best"]["1.weight"]
     assert torch.equal(kept[-1], best)
     rows = (folder.path / "metrics.csv").read_text().splitlines()

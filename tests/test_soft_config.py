@@ -48,6 +48,8 @@ def test_others_stand_where_their_papers_have_them() -> None:
     assert list(_places("se", blocks=2)) == [
         f"layer{stage}.{block}.bn2" for stage in (1, 2, 3) for block in (0, 1)
     ]
+    assert list(_places("criss_cross")) == ["layer3"]
+    assert list(_places("non_local", blocks=2)) == ["layer2.0"]
     assert _places("none") == {}
 
 
