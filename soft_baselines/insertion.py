@@ -87,6 +87,7 @@ def insert(
         ValueError: A layer, a module or an option is unknown, or the channels are.
 
     Example:
+        >>> from glimpse.soft_baselines import ResNet
         >>> network = insert(ResNet(18, classes=10), "se", reduction=8)
         >>> network.layer1[0].bn2.attention.excite.out_features
         64

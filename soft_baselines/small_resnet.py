@@ -38,6 +38,7 @@ class SmallResNet(nn.Module):
         ValueError: A number is below 1.
 
     Example:
+        >>> import torch
         >>> SmallResNet((1, 28, 28), 10)(torch.zeros(2, 1, 28, 28)).shape
         torch.Size([2, 10])
     """
