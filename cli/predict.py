@@ -15,7 +15,7 @@ def add_options(parser: ArgumentParser) -> None:
         metavar="IMAGE",
         nargs="+",
         type=str,
-        help="image files; base and dasnet see them at the size they were trained on",
+        help="image files; base, dasnet and soft see them at the size they were trained on",
     )
     parser.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
     parser.add_argument("--seed", type=int, default=0, help="of the first locations")

@@ -11,32 +11,18 @@ Convention:
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from glimpse.checks import check_name
 
+from .places import paper_places
 from .registry import ATTENTION, make
 from .resnet import BasicBlock, Bottleneck
 
 Network = TypeVar("Network", bound=nn.Module)
-
-
-@runtime_checkable
-class Staged(Protocol):
-    """A residual network that knows the names of its places.
-
-    Attributes:
-        branches: The last layer of every residual branch, before the addition.
-        blocks: The blocks.
-        stages: The stages, two or more.
-    """
-
-    branches: tuple[str, ...]
-    blocks: tuple[str, ...]
-    stages: tuple[str, ...]
 
 
 class After(nn.Module):
@@ -119,7 +105,7 @@ def _chosen(
     network: nn.Module, name: str, where: str | Iterable[str] | None, places: Mapping[str, Any]
 ) -> list[str]:
     if where is None:
-        where = _paper_places(network, name)
+        where = paper_places(network, name, ATTENTION[name].domain)
     patterns = [where] if isinstance(where, str) else list(where)
     if not patterns:
         raise ValueError("`where` must be at least one layer's name, got none: name one")
@@ -134,23 +120,6 @@ def _chosen(
             )
         chosen.update(dict.fromkeys(found))
     return list(chosen)
-
-
-def _paper_places(network: nn.Module, name: str) -> tuple[str, ...]:
-    if not isinstance(network, Staged):
-        raise ValueError(
-            f"`where` must be given for a {type(network).__name__}, got None: name layers; "
-            "only a ResNet knows the places of the papers"
-        )
-    first, *_, last = network.stages
-    if name == "bam":
-        return tuple(stage for stage in network.stages if stage != last)
-    if name == "gc":
-        return tuple(at for at in network.branches if not at.startswith(f"{first}."))
-    if ATTENTION[name].domain == "self-attention":
-        before_last = network.stages[-2]
-        return ([at for at in network.blocks if at.startswith(f"{before_last}.")][-2:][0],)
-    return network.branches
 
 
 def _told(at: str, layer: nn.Module) -> int:
