@@ -86,7 +86,9 @@ class Row:
             return "no target"
         ratios = {mode: self.ratio(mode, "textbook") for mode in MODES}
         missed = [
-            f"{mode} {ratio:.2f}x" for mode, ratio in ratios.items() if (ratio or 0) > most[mode]
+            f"{mode} {ratio:.2f}x"
+            for mode, ratio in ratios.items()
+            if round(ratio or 0, 2) > most[mode]
         ]
         held = self.peak["ours"]["inference"]
         if large and (held is None or held > MEMORY):
