@@ -117,7 +117,8 @@ def write(patch: Float[Tensor, "B C N N"], at: Window) -> Float[Tensor, "B C H W
     """
     batch, size = at.down.shape[:2]
     check_shape("patch", patch, f"{batch} C {size} {size}", mend="make the window for its size")
-    maps = at.down[:, None].mT @ patch @ at.across[:, None]
+    # all channels in one product: one after the other takes three times as long on small maps
+    maps = torch.einsum("bnh,bcnm,bmw->bchw", at.down, patch, at.across)
     return maps / at.gain[:, None, None, None]
 
 

@@ -57,10 +57,12 @@ class DynamicConvolution(nn.Module):
         check_maps(maps, self.channels)
         gated = F.glu(self.gate(maps), dim=1)
         weights = torch.unflatten(self.weigh(gated), 1, (self.groups, -1)).softmax(dim=2)
-        taps = F.unfold(gated, self.kernel, padding=self.kernel // 2)
-        taps = torch.unflatten(taps, 1, (self.groups, -1, self.kernel**2))
-        taps = torch.unflatten(taps, 4, maps.shape[2:])  # (B, G, C / G, T, H, W)
-        made: Tensor = self.project(
-            torch.einsum("bgctyx,bgtyx->bgcyx", taps, weights).flatten(1, 2)
-        )
-        return made
+        height, width = maps.shape[2:]
+        wide = torch.unflatten(F.pad(gated, [self.kernel // 2] * 4), 1, (self.groups, -1))
+        made = torch.zeros_like(torch.unflatten(gated, 1, (self.groups, -1)))
+        for tap in range(self.kernel**2):  # views, where `F.unfold` would copy every map as often
+            down, right = divmod(tap, self.kernel)
+            shifted = wide[..., down : down + height, right : right + width]
+            made = torch.addcmul(made, weights[:, :, tap, None], shifted)
+        projected: Tensor = self.project(made.flatten(1, 2))
+        return projected
