@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
-from .heads import attend_along_axes, join_heads, split_heads
+from .heads import join_heads, split_heads
 from .maps import check_maps
+from .softmax_attention import softmax_attention
 
 
 class AugmentedConvolution(nn.Module):
@@ -110,16 +111,16 @@ class AugmentedConvolution(nn.Module):
             split_heads(part, self.heads)
             for part in self.query_key_value(maps).split(widths, dim=1)
         )
-        asked = torch.unflatten(queries, 2, (height, width))  # (B, M, H, W, D)
-        across = torch.einsum("bmyxd,xkd->bmyxk", asked, _offsets(self.across, width))
-        down = torch.einsum("bmyxd,ykd->bmyxk", asked, _offsets(self.down, height))
-        gathered = attend_along_axes(
+        asked = torch.unflatten(queries, 3, (height, width))  # (B, M, D, H, W)
+        across = torch.einsum("bmdyx,xkd->bmyxk", asked, _offsets(self.across, width))
+        down = torch.einsum("bmdyx,ykd->bmyxk", asked, _offsets(self.down, height))
+        gathered = softmax_attention(
             queries,
             keys,
             values,
-            down.flatten(2, 3),
-            across.flatten(2, 3),
-            scale=queries.shape[-1] ** -0.5,
+            queries.shape[2] ** -0.5,
+            down=down.flatten(2, 3),
+            across=across.flatten(2, 3),
         )
         made: Tensor = self.project(join_heads(gathered, (height, width)))
         return made

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_count
 
-from .attend import attend
 from .maps import check_maps
 from .projections import narrowed, normed_conv
+from .softmax_attention import softmax_attention
 
 SLOPE = 0.01  # of InPlaceABN
 
@@ -103,7 +103,7 @@ def _in_cells(
         .reshape(-1, x.shape[1], height * width)  # (B down across, C, height width)
         for x in (key, value)
     )
-    out = attend(keys, keys, values, key.shape[1] ** -0.5)
+    out = softmax_attention(keys, keys, values, key.shape[1] ** -0.5)
     return (
         out.reshape(len(key), down, across, -1, height, width)
         .permute(0, 3, 1, 4, 2, 5)

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count, check_name
 
-from .attend import attend
 from .maps import check_maps
 from .projections import narrowed, normed_conv
+from .softmax_attention import softmax_attention
 
 
 class PositionAttention(nn.Module):
     """Return gamma sum_j s_ij value_j + x_i, s_i = softmax_j(query_i . key_j), without a scale.
 
-    It is the identity at first: gamma is zero. It holds no N x N numbers (`attend`).
+    It is the identity at first: gamma is zero. It holds no N x N numbers (`softmax_attention`).
 
     Args:
         channels: C.
@@ -49,7 +49,7 @@ class PositionAttention(nn.Module):
         """
         check_maps(maps, self.value.out_channels)
         tokens = (layer(maps).flatten(2) for layer in (self.query, self.key, self.value))
-        return torch.addcmul(maps, self.gamma, attend(*tokens).reshape(maps.shape))
+        return torch.addcmul(maps, self.gamma, softmax_attention(*tokens).reshape(maps.shape))
 
 
 class ChannelAttention(nn.Module):

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
-from .heads import attend, attend_along_axes, check_divides, join_heads, split_heads
+from .heads import check_divides, join_heads, split_heads
 from .maps import check_maps
+from .softmax_attention import softmax_attention
 
 WAVE = 1000.0
 
@@ -90,44 +91,41 @@ class GeneralisedAttention(nn.Module):
         asked = maps[:, :, :: self.stride, :: self.stride]
         queries = None if self.query is None else split_heads(self.query(maps), self.heads)
         values = split_heads(self.value(asked), self.heads)
-        keys = values[..., :0] if self.key is None else split_heads(self.key(asked), self.heads)
+        keys = values[:, :, :0] if self.key is None else split_heads(self.key(asked), self.heads)
         content = _sum(queries if self.terms[0] == "1" else None, self.of_content)
         offset = _sum(queries if self.terms[1] == "1" else None, self.of_offset)
-        content = values[:, :, :1, :0] if content is None else content
-        content = content.expand(batch, -1, -1, -1)  # (B, M, 1, D) where all ask the same
+        content = values[:, :, :0, :1] if content is None else content
+        content = content.expand(batch, -1, -1, -1)  # (B, M, D, 1) where all ask the same
         if offset is None:
-            gathered = attend(content, keys, values, scale=1.0)
+            gathered = softmax_attention(content, keys, values)
         else:
-            offset = offset.expand(batch, -1, height * width, -1)
-            down = self._along(self.down, torch.unflatten(offset, 2, (height, width)))
-            across = self._along(
-                self.across, torch.unflatten(offset, 2, (height, width)).transpose(2, 3)
-            )
-            gathered = attend_along_axes(
-                content.expand(-1, -1, height * width, -1),
+            offset = offset.expand(batch, -1, -1, height * width)
+            asking = torch.unflatten(offset, 3, (height, width))
+            down = torch.einsum("bmdyx,ykmd->bmyxk", asking, self._known(self.down, height))
+            across = torch.einsum("bmdyx,xkmd->bmyxk", asking, self._known(self.across, width))
+            gathered = softmax_attention(
+                content.expand(-1, -1, -1, height * width),
                 keys,
                 values,
-                down.flatten(2, 3),
-                across.transpose(2, 3).flatten(2, 3),
-                scale=1.0,
+                down=down.flatten(2, 3),
+                across=across.flatten(2, 3),
             )
-        joined = join_heads(gathered.expand(-1, -1, height * width, -1), (height, width))
+        joined = join_heads(gathered.expand(-1, -1, -1, height * width), (height, width))
         added: Tensor = self.project(joined)
         return maps + self.gamma * added
 
-    def _along(
-        self, project: nn.Linear | None, queries: Float[Tensor, "B M N X D"]
-    ) -> Float[Tensor, "B M N X K"]:
-        """Return what queries add for every key along their first axis N."""
+    def _known(self, project: nn.Linear | None, length: int) -> Float[Tensor, "N K M D"]:
+        """Return what is known of every key's offset from every query along an axis."""
         assert project is not None
-        at = torch.arange(queries.shape[2], device=queries.device)
-        code = encode(at[None, :: self.stride] - at[:, None], project.in_features)
-        known = project(code.to(project.weight.dtype) * 0.5**0.5)  # (N, K, C)
-        known = torch.unflatten(known, 2, (self.heads, -1))
-        return torch.einsum("bmnxd,nkmd->bmnxk", queries, known)
+        at = torch.arange(length, device=project.weight.device)
+        offsets = torch.arange(1 - length, length, device=project.weight.device)
+        code = encode(offsets, project.in_features).to(project.weight.dtype)
+        known = torch.unflatten(project(code * 0.5**0.5), 1, (self.heads, -1))  # (2 N - 1, M, D)
+        picked: Tensor = known[at[None, :: self.stride] - at[:, None] + length - 1]
+        return picked
 
 
-def encode(offsets: Int[Tensor, "N K"], width: int) -> Float[Tensor, "N K {width}"]:
+def encode(offsets: Int[Tensor, "*N"], width: int) -> Float[Tensor, "*N {width}"]:
     """Return the sines and then the cosines of offsets, in float64."""
     steps = torch.arange(width // 2, device=offsets.device, dtype=torch.float64)
     waves = WAVE ** (2 * steps / width)
@@ -135,11 +133,13 @@ def encode(offsets: Int[Tensor, "N K"], width: int) -> Float[Tensor, "N K {width
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """Return the sum of those that are there."""
-    if one is None or other is None:
-        return one if other is None else other
-    return one + other
+def _sum(
+    queries: Float[Tensor, "B M D N"] | None, learned: Float[Tensor, "1 M 1 D"] | None
+) -> Float[Tensor, "b M D n"] | None:
+    """Return the sum of those that are there; n is 1 where all ask the same."""
+    if learned is None:
+        return queries
+    return learned.mT if queries is None else queries + learned.mT
 
 
 def _learned(heads: int, width: int) -> nn.Parameter:

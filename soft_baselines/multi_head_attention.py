@@ -10,8 +10,9 @@ Source: A. Vaswani et al., "Attention is all you need", NeurIPS 2017, equation 1
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .heads import attend, check_divides, join_heads, split_heads
+from .heads import check_divides, join_heads, split_heads
 from .maps import check_maps
+from .softmax_attention import softmax_attention
 
 
 class MultiHeadAttention(nn.Module):
@@ -47,7 +48,7 @@ class MultiHeadAttention(nn.Module):
         queries, keys, values = (
             split_heads(part, self.heads) for part in self.query_key_value(maps).chunk(3, dim=1)
         )
-        gathered = attend(queries, keys, values, scale=(self.channels // self.heads) ** -0.5)
+        gathered = softmax_attention(queries, keys, values, (self.channels // self.heads) ** -0.5)
         height, width = maps.shape[2:]
         made: Tensor = self.project(join_heads(gathered, (height, width)))
         return made

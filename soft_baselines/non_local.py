@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_name, check_shape
 
-from .attend import attend
 from .projections import narrowed
+from .softmax_attention import softmax_attention
 
 KINDS = ("gaussian", "embedded", "dot", "concatenation")
 _AXES = {1: "T", 2: "H W", 3: "T H W"}
@@ -110,7 +110,7 @@ class NonLocal(nn.Module):
         if self.pair is not None:
             of_theta, of_phi = self.pair.weight.chunk(2, dim=1)  # (1, D)
             return rectified_sums((of_theta @ theta)[:, 0], (of_phi @ phi)[:, 0], g) / g.shape[2]
-        return attend(theta, phi, g, self.scale)
+        return softmax_attention(theta, phi, g, self.scale)
 
     def _pooled(self, maps: Tensor) -> Tensor:
         if not self.subsample:

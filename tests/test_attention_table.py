@@ -71,7 +71,6 @@ def test_weights_come_back(name: str) -> None:
 
 @pytest.mark.plain
 @every
-@pytest.mark.plain
 def test_maps_of_another_form_are_refused(name: str) -> None:
     for maps in (_maps(CHANNELS, 5, 5), _maps(2, CHANNELS + 1, 5, 5)):
         with pytest.raises(ValueError, match=f"`maps` must be \\(B, {CHANNELS}, H, W\\), got"):
@@ -83,3 +82,12 @@ def test_it_can_be_exported(name: str) -> None:
     module, maps = _module(name).eval(), _maps(2, CHANNELS, 6, 9)
     exported = torch.export.export(module, (maps,)).module()
     torch.testing.assert_close(exported(maps), module(maps))
+
+
+@pytest.mark.plain
+@every
+def test_it_can_be_compiled(name: str) -> None:
+    torch.compiler.reset()
+    module, maps = _module(name).eval(), _maps(2, CHANNELS, 6, 9)
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(maps), module(maps))

@@ -9,7 +9,7 @@ from expect import refused
 from torch import Tensor, nn
 
 from glimpse.soft_baselines import ChannelAttention, DANetHead, PositionAttention
-from glimpse.soft_baselines import attend as attend_file
+from glimpse.soft_baselines import softmax_attention as attention_file
 
 VARIANTS = ("paper", "official")
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
@@ -91,7 +91,7 @@ def test_gradients_are_those_of_differences(kind: type[nn.Module]) -> None:
 def test_no_tensor_has_a_number_for_every_pair(
     training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attend_file, "WEIGHTS", 4000)
+    monkeypatch.setattr(attention_file, "WEIGHTS", 4000)
     module, maps = PositionAttention(8), maps_of(1, 8, 20, 20).float()
     with Largest() as largest, torch.set_grad_enabled(training):
         out = module(maps)

@@ -11,7 +11,7 @@ from expect import refused
 from torch import Tensor, nn
 
 from glimpse.soft_baselines import NonLocal
-from glimpse.soft_baselines import attend as attend_file
+from glimpse.soft_baselines import softmax_attention as attention_file
 from glimpse.soft_baselines.non_local import KINDS, rectified_sums
 
 Position = tuple[int, ...]
@@ -173,7 +173,7 @@ def test_gradients_are_those_of_differences(kind: str, variant: str) -> None:
 def test_no_tensor_has_a_number_for_every_pair(
     kind: str, training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attend_file, "WEIGHTS", 4000)
+    monkeypatch.setattr(attention_file, "WEIGHTS", 4000)
     block, maps = NonLocal(4, kind=kind), maps_of(1, 4, 20, 20).float()
     with Largest() as largest, torch.set_grad_enabled(training):
         out = block(maps)

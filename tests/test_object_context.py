@@ -16,7 +16,7 @@ from glimpse.soft_baselines import (
     ObjectContext,
     PyramidObjectContext,
 )
-from glimpse.soft_baselines import attend as attend_file
+from glimpse.soft_baselines import softmax_attention as attention_file
 
 
 def _leaky(vector: Tensor) -> Tensor:
@@ -204,7 +204,7 @@ def test_channels_are_dropped_in_training_only(kind: Any) -> None:
 def test_no_tensor_has_a_number_for_every_pair(
     training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attend_file, "WEIGHTS", 4000)
+    monkeypatch.setattr(attention_file, "WEIGHTS", 4000)
     module, maps = BaseObjectContext(8), maps_of(1, 8, 20, 20).float()
     with Largest() as largest, torch.set_grad_enabled(training):
         out = module(maps)
