@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from glimpse.catalogue import image_names
-from glimpse.envs import ENVIRONMENTS
+from glimpse.envs import ENVIRONMENTS, FEEDBACK
 
 from .train import TRAINERS
 
@@ -21,6 +21,7 @@ def run(options: Namespace) -> int:
         or "your own: --images NAME or FOLDER"
         for name, view in ENVIRONMENTS.items()
     }
+    environments |= dict.fromkeys(FEEDBACK, "gains of a frozen network: base=NAME or FOLDER of one")
     agents = {name: trainer.summary for name, trainer in TRAINERS.items()}
     console = Console()
     for title, rows in (
