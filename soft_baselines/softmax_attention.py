@@ -9,11 +9,13 @@ Convention:
 Source: Vaswani et al., "Attention is all you need", NeurIPS 2017, equation 1, with any scale.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 # How many weights are held at once where this file does the work: 8 MiB, which caches can hold.
 WEIGHTS = 2**21
@@ -32,8 +34,9 @@ def softmax_attention(
 
     On a CPU some queries are served at a time, and in training their weights are forgotten and
     computed again; where all weights fit in one piece they are kept. That takes less time than
-    the plain formula, which goes through memory for every step, and it can be differentiated
-    twice. Elsewhere, and compiled, it is PyTorch's own function, which cannot.
+    the plain formula, which goes through memory for every step. It can be differentiated twice,
+    then with all weights in memory. Elsewhere, and compiled, it is PyTorch's own function, which
+    cannot.
 
     Args:
         queries: May have no features, D = 0, where only positions count.
@@ -44,65 +47,102 @@ def softmax_attention(
         across: What every query adds for a key of each of X columns; given with `down`.
     """
     leading = queries.shape[:-2]
-    given = [scale * queries, keys, values]
-    if down is not None and across is not None:
-        given += [scale * down, scale * across]
-    given = [x.flatten(0, -3).to(values.dtype) for x in given]
-    ours = values.is_cpu and not torch.compiler.is_compiling()
-    made = _in_pieces(given) if ours else _fused(*given)
+    added = [] if down is None or across is None else [down, across]
+    given = [x.flatten(0, -3).to(values.dtype) for x in (queries, keys, values, *added)]
+    if not values.is_cpu or torch.compiler.is_compiling():
+        made = _fused(scale, *given)
+    elif len(given[0]) * queries.shape[-1] * keys.shape[-1] <= WEIGHTS:
+        made = _plain(scale, *given)
+    else:
+        made = _InPieces.apply(scale, *given)  # type: ignore[no-untyped-call]
     return torch.unflatten(made, 0, leading)
 
 
-def _in_pieces(given: list[Tensor]) -> Tensor:
-    """Serve several images at a time if the weights of one are few, else some queries of one."""
-    queries, keys, values = given[:3]
-    (images, _, positions), seen = queries.shape, keys.shape[2]
-    if images * positions * seen <= WEIGHTS:
-        return _plain(*given)
-    together = max(1, WEIGHTS // (positions * seen))
-    rows = max(1, WEIGHTS // (together * seen))
-    at_work = torch.is_grad_enabled() and any(x.requires_grad for x in given)
-    groups = zip(*(torch.split(x, together) for x in given), strict=True)
-    if at_work:
-        made = []
-        for group in groups:
-            served = [
-                checkpoint(_plain, *piece, use_reentrant=False, preserve_rng_state=False)
-                for piece in _rows(group, rows)
-            ]
-            made.append(torch.cat(served, dim=2))
-        return torch.cat(made)
-    out = values.new_empty(images, values.shape[1], positions)
-    for group, whole in zip(groups, torch.split(out, together), strict=True):
-        # Into one tensor: a list of small ones splits the memory.
-        for piece, part in zip(_rows(group, rows), torch.split(whole, rows, dim=2), strict=True):
-            part.copy_(_plain(*piece))
-    return out
-
-
-def _rows(group: tuple[Tensor, ...], rows: int) -> list[tuple[Tensor, ...]]:
-    """Return the same for some queries at a time."""
-    queries, keys, values, *added = group
-    split = [torch.split(queries, rows, dim=2), *(torch.split(x, rows, dim=1) for x in added)]
-    return [(query, keys, values, *rest) for query, *rest in zip(*split, strict=True)]
+def _logits(
+    scale: float, queries: Tensor, keys: Tensor, down: Tensor | None, across: Tensor | None
+) -> Tensor:
+    if down is None or across is None:
+        return torch.bmm(scale * queries.mT, keys)
+    sums = (down[..., None] + across[:, :, None]).flatten(2)
+    return sums.baddbmm_(queries.mT, keys, beta=scale, alpha=scale)  # (B, N, K)
 
 
 def _plain(
+    scale: float,
     queries: Tensor,
     keys: Tensor,
     values: Tensor,
     down: Tensor | None = None,
     across: Tensor | None = None,
 ) -> Tensor:
-    if down is None or across is None:
-        logits = torch.bmm(queries.mT, keys)
-    else:
-        logits = (down[..., None] + across[:, :, None]).flatten(2)
-        logits = logits.baddbmm_(queries.mT, keys)  # (B, N, K)
-    return torch.bmm(values, logits.softmax(dim=-1).mT)  # (B, V, N)
+    weights = _logits(scale, queries, keys, down, across).softmax(dim=-1)
+    return torch.bmm(values, weights.mT)  # (B, V, N)
+
+
+class _InPieces(torch.autograd.Function):
+    """Serve several images at a time if the weights of one are few, else some queries of one.
+
+    Results are written into tensors made beforehand: many small ones between the large ones of the
+    weights would keep the memory of those from being used again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, scale: float, *given: Tensor) -> Tensor:
+        queries, _, values = given[:3]
+        ctx.scale = scale
+        ctx.save_for_backward(*given)
+        out = values.new_empty(len(values), values.shape[1], queries.shape[2])
+        for images, rows in _pieces(given):
+            out[images, :, rows] = _plain(scale, *_piece(given, images, rows))
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        given, scale = ctx.saved_tensors, ctx.scale
+        if torch.is_grad_enabled():  # whoever differentiates again pays for all weights
+            wanted = [
+                x for x, needed in zip(given, ctx.needs_input_grad[1:], strict=True) if needed
+            ]
+            found = iter(
+                torch.autograd.grad(_plain(scale, *given), wanted, gradient, create_graph=True)
+            )
+            return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
+        totals = [torch.zeros_like(x, memory_format=torch.contiguous_format) for x in given]
+        for images, rows in _pieces(given):
+            queries, keys, values, *added = _piece(given, images, rows)
+            to_queries, to_keys, to_values, *to_added = _piece(totals, images, rows)
+            said = gradient[images, :, rows]
+            weights = _logits(scale, queries, keys, *(added or (None, None))).softmax(dim=-1)
+            to_values.baddbmm_(said, weights)
+            blamed = torch.bmm(said.mT, values)  # (B, N, K)
+            blamed = torch._softmax_backward_data(blamed, weights, -1, weights.dtype)
+            to_queries.copy_(torch.bmm(keys, blamed.mT).mul_(scale))
+            to_keys.baddbmm_(queries, blamed, alpha=scale)
+            if added:
+                blamed = torch.unflatten(blamed, 2, (added[0].shape[2], -1))
+                to_added[0].copy_(blamed.sum(dim=3).mul_(scale))
+                to_added[1].copy_(blamed.sum(dim=2).mul_(scale))
+        return None, *totals
+
+
+def _pieces(given: Sequence[Tensor]) -> Iterator[tuple[slice, slice]]:
+    """Return which images and which of their queries are served together."""
+    (images, _, positions), seen = given[0].shape, given[1].shape[2]
+    together = max(1, WEIGHTS // (positions * seen))
+    count = max(1, WEIGHTS // (together * seen))
+    for first in range(0, images, together):
+        for at in range(0, positions, count):
+            yield slice(first, first + together), slice(at, at + count)
+
+
+def _piece(given: Sequence[Tensor], images: slice, rows: slice) -> list[Tensor]:
+    queries, keys, values, *added = given
+    chosen = [queries[images, :, rows], keys[images], values[images]]
+    return [*chosen, *(x[images, rows] for x in added)]
 
 
 def _fused(
+    scale: float,
     queries: Tensor,
     keys: Tensor,
     values: Tensor,
@@ -132,5 +172,5 @@ def _fused(
     parts = F.pad(
         torch.unflatten(values, 1, (heads, -1)).mT, (0, length - wanted // heads)
     ).contiguous()
-    out = F.scaled_dot_product_attention(queries, keys, parts, scale=1.0)  # (B, heads, N, _)
+    out = F.scaled_dot_product_attention(queries, keys, parts, scale=scale)  # (B, heads, N, _)
     return out[..., : wanted // heads].mT.flatten(1, 2)  # (B, V, N)

@@ -83,8 +83,8 @@ def test_it_is_the_equation(
 def test_the_function_of_torch_is_the_equation_too(sizes: tuple[int, int], placed: bool) -> None:
     """Which serves other devices and what is compiled."""
     given = _given(sizes, placed)
-    made = attention_file._fused(*given.values())
-    torch.testing.assert_close(made, _by_loop(**given, scale=1.0))
+    made = attention_file._fused(0.7, *given.values())
+    torch.testing.assert_close(made, _by_loop(**given, scale=0.7))
 
 
 def test_images_and_heads_come_first() -> None:
@@ -146,7 +146,7 @@ def test_the_function_of_torch_holds_none_either(sizes: tuple[int, int], placed:
     tokens = list(_given(sizes, placed, 35, (5, 7)).values())
     with warnings.catch_warnings(), sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         warnings.simplefilter("ignore")
-        attention_file._fused(*tokens)
+        attention_file._fused(1.0, *tokens)
         asking = tokens[0][:, None].mT
         with pytest.raises(RuntimeError, match="No available kernel"):  # the test can fail
             torch.nn.functional.scaled_dot_product_attention(asking, asking, asking)
