@@ -61,10 +61,11 @@ def softmax_attention(
 def _logits(
     scale: float, queries: Tensor, keys: Tensor, down: Tensor | None, across: Tensor | None
 ) -> Tensor:
+    queries = scale * queries
     if down is None or across is None:
-        return torch.bmm(scale * queries.mT, keys)
-    sums = (down[..., None] + across[:, :, None]).flatten(2)
-    return sums.baddbmm_(queries.mT, keys, beta=scale, alpha=scale)  # (B, N, K)
+        return torch.bmm(queries.mT, keys)
+    sums = ((scale * down)[..., None] + (scale * across)[:, :, None]).flatten(2)
+    return sums.baddbmm_(queries.mT, keys)  # (B, N, K)
 
 
 def _plain(
