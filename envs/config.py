@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from glimpse.batch import GlimpseBatch
 from glimpse.catalogue import find_images
-from glimpse.checks import check_at_least
+from glimpse.checks import check_at_least, check_options
 from glimpse.device import find_device
 from glimpse.eye import Eye
 from glimpse.sensor import GlimpseSensor
@@ -84,13 +84,7 @@ class EnvConfig:
         Raises:
             ValueError: There is no such option.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = [name for name in options if name not in known]
-        if unknown:
-            raise ValueError(
-                f"options of an environment must be among {', '.join(known)}, got "
-                f"{', '.join(unknown)}: check the spelling"
-            )
+        check_options("an environment", options, [field.name for field in fields(cls)])
         return cls(**options)
 
 

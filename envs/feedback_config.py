@@ -11,6 +11,7 @@ from torch import Tensor
 
 from glimpse.bases import IMAGE_OPTIONS, Base, find_network
 from glimpse.catalogue import find_images
+from glimpse.checks import check_options
 from glimpse.device import find_device
 from glimpse.feedback import FeedbackBatch
 
@@ -61,13 +62,7 @@ class FeedbackConfig:
         Raises:
             ValueError: There is no such option.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = [name for name in options if name not in known]
-        if unknown:
-            raise ValueError(
-                f"options of the feedback environment must be among {', '.join(known)}, got "
-                f"{', '.join(unknown)}: check the spelling"
-            )
+        check_options("the feedback environment", options, [field.name for field in fields(cls)])
         return cls(**options)
 
 

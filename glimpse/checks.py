@@ -1,7 +1,7 @@
 """Checks at the border: one line that says what was wanted, what came and how to mend it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -36,6 +36,25 @@ def check_shape(name: str, tensor: Tensor, axes: str, *, mend: str) -> None:
     if not fits:
         got = tuple(tensor.shape)
         raise ValueError(f"`{name}` must be ({', '.join(wanted)}), got {got}: {mend}")
+
+
+def check_options(whose: str, options: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse options by names that are not known.
+
+    Args:
+        whose: Whom they are given to.
+        options: The names that came.
+        known: Those there are.
+
+    Raises:
+        ValueError: One is unknown.
+    """
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise ValueError(
+            f"options of {whose} must be among {', '.join(known) or 'none'}, got "
+            f"{', '.join(unknown)}: check the spelling"
+        )
 
 
 def check_images(images: Tensor) -> None:

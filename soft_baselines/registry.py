@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from glimpse.checks import check_count, check_name
+from glimpse.checks import check_count, check_name, check_options
 
 from .augmented_convolution import AugmentedConvolution
 from .bottleneck_attention import BottleneckAttention
@@ -202,10 +202,5 @@ def make(name: str, channels: int, **options: Any) -> nn.Module:
     check_count(1, channels=channels)
     module = ATTENTION[name].module
     known = [option for option in signature(module).parameters if option != "channels"]
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise ValueError(
-            f"options of {name!r} must be among {', '.join(known) or 'none'}, got "
-            f"{', '.join(unknown)}: check the spelling"
-        )
+    check_options(repr(name), options, known)
     return module(channels, **options)
