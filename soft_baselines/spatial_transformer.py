@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from glimpse.checks import check_count, check_name, check_shape
 
 from .maps import check_maps
+from .sampling import sample
 
 # What the localisation network says at first: the matrix row by row, as far as it is free, or the
 # scale and the two shifts of an attention (equation 2).
@@ -32,10 +33,12 @@ _IDENTITY: Mapping[str, list[float]] = {
     "projective": [1, 0, 0, 0, 1, 0, 0, 0],
 }
 
+_FAR = 4.0  # from any pixel to outside, where the maps are 2 wide
+
 
 def transform(
     maps: Float[Tensor, "B C H W"],
-    matrix: Float[Tensor, "B 3 3"],
+    matrix: Float[Tensor, "B R 3"],
     size: tuple[int, int] | None = None,
 ) -> Float[Tensor, "B C h w"]:
     """Return maps read at other positions, bilinear between pixels (equation 5).
@@ -45,35 +48,35 @@ def transform(
 
     Args:
         maps: What is read.
-        matrix: Takes (x, y, 1) of the result to (x, y, 1) of the maps, times any positive number.
+        matrix: Takes (x, y, 1) of the result to (x, y) of the maps, R = 2 rows, affine; or to
+            (x, y, 1) times any positive number, R = 3, projective.
         size: Height and width of the result, those of the maps by default.
 
     Raises:
         ValueError: The shape of the matrices is another, or there is not one for each map.
 
     Example:
-        >>> mirror = torch.tensor([[[-1.0, 0, 0], [0, 1, 0], [0, 0, 1]]])
+        >>> mirror = torch.tensor([[[-1.0, 0, 0], [0, 1, 0]]])
         >>> transform(torch.tensor([[[[1.0, 2, 3]]]]), mirror)
         tensor([[[[3., 2., 1.]]]])
     """
     check_shape("maps", maps, "B C H W", mend="use maps[None] for one image")
-    check_shape("matrix", matrix, f"{len(maps)} 3 3", mend="give one for each map")
+    affine = matrix.ndim == 3 and matrix.shape[1] == 2
+    wanted = f"{len(maps)} {2 if affine else 3} 3"
+    check_shape("matrix", matrix, wanted, mend="give one for each map")
     (height, width), (rows, columns) = maps.shape[2:], size or maps.shape[2:]
     check_count(1, rows=rows, columns=columns)
     # From the identity on: positions of whole pixels stay whole, and small steps keep their digits.
     kind = torch.float64 if maps.dtype == torch.float64 else torch.float32
-    moved = matrix.to(kind) - torch.eye(3, dtype=kind, device=maps.device)
-    x, left = _positions(columns, width, kind, maps.device)
-    y, top = _positions(rows, height, kind, maps.device)
-    by_x, by_y, by = (column[:, :, None, None] for column in moved.unbind(2))  # (B, 3, 1, 1)
-    step = by_x * x + by_y * y[:, None] + by  # (B, 3, h, w)
-    depth = 1 + step[:, 2]
-    seen = depth > 0
-    depth = torch.where(seen, depth, 1)
-    left = left + (step[:, 0] - x * step[:, 2]) / depth * ((width - 1) / 2)
-    top = top[:, None] + (step[:, 1] - y[:, None] * step[:, 2]) / depth * ((height - 1) / 2)
-    read = _read(maps.to(kind), left, top) * seen[:, None]
-    return read.to(maps.dtype)
+    moved = matrix.to(kind) - torch.eye(matrix.shape[1], 3, dtype=kind, device=maps.device)
+    tall, wide = _span(height), _span(width)
+    steps = moved.new_tensor([[(width - 1) / wide], [(height - 1) / tall]])
+    move = _affine if affine else _projective
+    y, x = torch.meshgrid(
+        _pixels(rows, height, tall, moved), _pixels(columns, width, wide, moved), indexing="ij"
+    )
+    at = torch.stack([x, y], dim=-1)  # (h, w, 2)
+    return sample(maps.to(kind), at + move(moved, steps, rows, columns), tall, wide).to(maps.dtype)
 
 
 class SpatialTransformer(nn.Module):
@@ -106,15 +109,16 @@ class SpatialTransformer(nn.Module):
         with torch.no_grad():
             self.locate.bias.copy_(torch.tensor(_IDENTITY[kind]))
 
-    def matrix(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 3 3"]:
-        """Return what the localisation network says."""
+    def matrix(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B R 3"]:
+        """Return what the localisation network says: 2 rows, or 3 if it is projective."""
         told: Tensor = self.locate(torch.relu(self.hidden(self.see(maps).flatten(1))))
         if self.kind == "attention":
             scale, x, y = told.unbind(1)
             none = torch.zeros_like(x)
             told = torch.stack([scale, none, x, none, scale, y], dim=1)
-        told = F.pad(told, (0, 8 - told.shape[1]))
-        return F.pad(told, (0, 1), value=1.0).view(-1, 3, 3)
+        if self.kind == "projective":
+            told = F.pad(told, (0, 1), value=1.0)
+        return torch.unflatten(told, 1, (-1, 3))
 
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Return the maps, transformed.
@@ -126,34 +130,37 @@ class SpatialTransformer(nn.Module):
         return transform(maps, self.matrix(maps))
 
 
-def _positions(
-    number: int, side: int, kind: torch.dtype, device: torch.device
-) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
-    """Return where so many pixels lie in [-1, 1], and among those of a side."""
-    if number == 1:
-        middle = torch.zeros(1, dtype=kind, device=device)
-        return middle, middle + (side - 1) / 2
-    count = torch.arange(number, dtype=kind, device=device)
-    return count * (2 / (number - 1)) - 1, count * ((side - 1) / (number - 1))
-
-
-def _read(
-    maps: Float[Tensor, "B C H W"], left: Float[Tensor, "B h w"], top: Float[Tensor, "B h w"]
-) -> Float[Tensor, "B C h w"]:
-    """Return maps between pixels `left` and `top`, counted from the first.
-
-    `F.grid_sample` counts from -1 to 1, which rounds pixels to fractions unless the side is a power
-    of two plus one. With zeros beside them the maps have such sides, and mean the same.
-    """
-    (height, width), (tall, wide) = maps.shape[2:], map(_span, maps.shape[2:])
-    padded = F.pad(maps, (0, wide + 1 - width, 0, tall + 1 - height))
-    grid = torch.stack([left * (2 / wide) - 1, top * (2 / tall) - 1], dim=-1)
-    return F.grid_sample(padded, grid, "bilinear", "zeros", align_corners=True)
-
-
 def _span(side: int) -> int:
-    """Return the smallest power of two from side - 1 on."""
-    span = 1
-    while span < side - 1:
-        span *= 2
-    return span
+    """Return the smallest power of two from a side on."""
+    return 1 << (side - 1).bit_length()
+
+
+def _pixels(number: int, side: int, span: int, like: Tensor) -> Float[Tensor, " number"]:
+    """Return where so many pixels lie on a side, evenly, as edge to edge of `span` pixels is 2."""
+    if number == 1:
+        return like.new_full((1,), side / span - 1)
+    return torch.linspace(
+        1 / span - 1, (2 * side - 1) / span - 1, number, dtype=like.dtype, device=like.device
+    )
+
+
+def _affine(
+    moved: Float[Tensor, "B 2 3"], steps: Float[Tensor, "2 1"], rows: int, columns: int
+) -> Float[Tensor, "B h w 2"]:
+    """Return by how much positions differ from those of the identity."""
+    # Not `F.affine_grid`, which warns of a side of one pixel.
+    return torch.affine_grid_generator(moved * steps, [len(moved), 1, rows, columns], True)
+
+
+def _projective(
+    moved: Float[Tensor, "B 3 3"], steps: Float[Tensor, "2 1"], rows: int, columns: int
+) -> Float[Tensor, "B h w 2"]:
+    """Return the same; what is behind the viewer goes far beyond the maps."""
+    still = torch.zeros_like(moved[:, :2])
+    still[:, 0, 0] = still[:, 1, 1] = 1
+    at = _affine(still, torch.ones_like(steps), rows, columns)  # (B, h, w, 2): x and y
+    by = _affine(moved[:, :2], torch.ones_like(steps), rows, columns)
+    along = _affine(moved[:, 2:].expand(-1, 2, -1), torch.ones_like(steps), rows, columns)
+    seen = along > -1
+    step = (by - at * along) / torch.where(seen, 1 + along, 1) * steps[:, 0]
+    return torch.where(seen, step, _FAR)

@@ -77,6 +77,7 @@ def test_it_is_affine_grid_and_grid_sample_with_aligned_corners() -> None:
     }
     got = transform(maps, matrix)
     torch.testing.assert_close(F.grid_sample(maps, grid[True], align_corners=True), got)
+    torch.testing.assert_close(transform(maps, matrix[:, :2]), got)
     other = F.grid_sample(maps, grid[False], align_corners=False)
     assert (got - other).abs().max() > 0.1
 
@@ -126,8 +127,8 @@ def test_the_matrix_is_made_of_what_the_network_says(kind: str) -> None:
     with torch.no_grad():
         module.locate.bias.copy_(told)
     wanted = {
-        "affine": [[1, 2, 3], [4, 5, 6], [0, 0, 1]],
-        "attention": [[1, 0, 2], [0, 1, 3], [0, 0, 1]],
+        "affine": [[1, 2, 3], [4, 5, 6]],
+        "attention": [[1, 0, 2], [0, 1, 3]],
         "projective": [[1, 2, 3], [4, 5, 6], [7, 8, 1]],
     }[kind]
     assert module.matrix(_maps(2, 3, 5, 5)).tolist() == [wanted, wanted]
@@ -140,7 +141,7 @@ def test_gradients_are_those_of_differences(kind: str) -> None:
     torch.nn.init.normal_(module.locate.weight, std=0.3)
     maps = _maps(2, 2, 4, 5).requires_grad_()
     assert torch.autograd.gradcheck(module, maps)
-    where = _matrices(2).requires_grad_()
+    where = _matrices(2)[:, : 3 if kind == "projective" else 2].requires_grad_()
     assert torch.autograd.gradcheck(lambda matrix: transform(maps.detach(), matrix), where)
 
 
@@ -166,8 +167,10 @@ def test_what_does_not_fit_is_refused() -> None:
 
 @pytest.mark.plain
 def test_another_shape_is_refused() -> None:
-    with refused("`matrix` must be (1, 3, 3), got (1, 2, 3): give one for each map"):
-        transform(torch.zeros(1, 1, 2, 2), torch.eye(3)[None, :2])
+    with refused("`matrix` must be (1, 3, 3), got (1, 1, 3): give one for each map"):
+        transform(torch.zeros(1, 1, 2, 2), torch.eye(3)[None, :1])
+    with refused("`matrix` must be (2, 2, 3), got (1, 2, 3): give one for each map"):
+        transform(torch.zeros(2, 1, 2, 2), torch.eye(3)[None, :2])
     with refused("`maps` must be (B, C, H, W), got (1, 2, 2): use maps[None] for one image"):
         transform(torch.zeros(1, 2, 2), torch.eye(3)[None])
     with refused("`matrix` must be (2, 3, 3), got (1, 3, 3): give one for each map"):
