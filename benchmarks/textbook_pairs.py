@@ -73,7 +73,8 @@ def base_object_context(m: Any, x: Tensor) -> Tensor:
 
 def pyramid_object_context(m: Any, x: Tensor) -> Tensor:
     contexts = [object_context(context, x) for context in m.contexts]
-    return m.dropout(m.fuse(torch.cat([m.widen(x), *contexts], dim=1)))
+    widened = [widen(x) for widen in m.widen]
+    return m.dropout(m.fuse(torch.cat([*widened, *contexts], dim=1)))
 
 
 def interaction_aware(m: Any, x: Tensor) -> Tensor:

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
-from .heads import join_heads, split_heads
+from .heads import head_groups, join_heads, split_heads
 from .maps import check_maps
+from .piecewise import concatenate
 from .softmax_attention import softmax_attention
 
 
@@ -111,19 +112,23 @@ class AugmentedConvolution(nn.Module):
             split_heads(part, self.heads)
             for part in self.query_key_value(maps).split(widths, dim=1)
         )
-        asked = torch.unflatten(queries, 3, (height, width))  # (B, M, D, H, W)
-        across = torch.einsum("bmdyx,xkd->bmyxk", asked, _offsets(self.across, width))
-        down = torch.einsum("bmdyx,ykd->bmyxk", asked, _offsets(self.down, height))
-        gathered = softmax_attention(
-            queries,
-            keys,
-            values,
-            queries.shape[2] ** -0.5,
-            down=down.flatten(2, 3),
-            across=across.flatten(2, 3),
-        )
-        made: Tensor = self.project(join_heads(gathered, (height, width)))
-        return made
+        down, across = _offsets(self.down, height), _offsets(self.across, width)
+
+        def gather(some: slice) -> Float[Tensor, "B m V N"]:
+            asked = torch.unflatten(queries[:, some], 3, (height, width))  # (B, m, D, H, W)
+            return softmax_attention(
+                queries[:, some],
+                keys[:, some],
+                values[:, some],
+                queries.shape[2] ** -0.5,
+                down=torch.einsum("bmdyx,ykd->bmyxk", asked, down).flatten(2, 3),
+                across=torch.einsum("bmdyx,xkd->bmyxk", asked, across).flatten(2, 3),
+            )
+
+        groups = head_groups(self.heads, len(maps) * height * width * (height + width), maps)
+        gathered = concatenate(map(gather, groups), values.shape, values)
+        attended: Tensor = self.project(join_heads(gathered, (height, width)))
+        return attended
 
 
 def _offsets(embeddings: Float[Tensor, "S D"], length: int) -> Float[Tensor, "N N D"]:

@@ -6,6 +6,8 @@ Convention:
 Source: as `object_context`.
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from .projections import narrowed, normed_conv
 from .softmax_attention import softmax_attention
 
 SLOPE = 0.01  # of InPlaceABN
+_Band = tuple[int, int, int]  # where equal cells start, how many there are, how long each is
 
 
 class ObjectContext(nn.Module):
@@ -68,22 +71,25 @@ class ObjectContext(nn.Module):
         size = maps.shape[2:]
         if self.pool > 1:
             maps = F.max_pool2d(maps, [min(self.pool, side) for side in size])
-        key, value = self.key(maps), self.value(maps)
-        columns = _bands(maps.shape[3], self.cells)
-        context: Tensor = torch.cat(
-            [
-                torch.cat([_in_cells(key, value, rows, band) for band in columns], dim=3)
-                for rows in _bands(maps.shape[2], self.cells)
-            ],
-            dim=2,
-        )
-        context = self.out(context)
+        context: Tensor = self.out(self._attended(maps))
         if self.pool > 1:
             context = F.interpolate(context, size, mode="bilinear", align_corners=True)
         return context
 
+    def _attended(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B V H W"]:
+        bands = [_bands(side, self.cells) for side in maps.shape[2:]]
+        keys, values = _in_cells(self.key(maps), *bands), _in_cells(self.value(maps), *bands)
+        rectangles = [
+            [
+                _as_maps(softmax_attention(key, key, value, key.shape[1] ** -0.5), row, column)
+                for column, key, value in zip(bands[1], *parts, strict=True)
+            ]
+            for row, *parts in zip(bands[0], keys, values, strict=True)
+        ]
+        return _joined([_joined(row, dim=3) for row in rectangles], dim=2)
 
-def _bands(length: int, cells: int) -> list[tuple[int, int, int]]:
+
+def _bands(length: int, cells: int) -> list[_Band]:
     """Return where equal cells along an axis start, how many there are and how long each is."""
     step = length // cells
     even = (0, cells, step) if step * cells == length else (0, cells - 1, step)
@@ -92,20 +98,30 @@ def _bands(length: int, cells: int) -> list[tuple[int, int, int]]:
 
 
 def _in_cells(
-    key: Tensor, value: Tensor, rows: tuple[int, int, int], columns: tuple[int, int, int]
-) -> Tensor:
-    """Return what is attended to within equal cells, as maps of the rectangle they fill."""
-    (top, down, height), (left, across, width) = rows, columns
-    keys, values = (
-        x[..., top : top + down * height, left : left + across * width]
-        .reshape(*x.shape[:2], down, height, across, width)
-        .permute(0, 2, 4, 1, 3, 5)
-        .reshape(-1, x.shape[1], height * width)  # (B down across, C, height width)
-        for x in (key, value)
-    )
-    out = softmax_attention(keys, keys, values, key.shape[1] ** -0.5)
+    maps: Float[Tensor, "B C H W"], rows: Sequence[_Band], columns: Sequence[_Band]
+) -> list[list[Float[Tensor, "_ C N"]]]:
+    """Return what lies in equal cells, image by image, row by row, for every pair of bands."""
+    return [
+        [
+            maps[..., top : top + down * height, left : left + across * width]
+            .reshape(*maps.shape[:2], down, height, across, width)
+            .permute(0, 2, 4, 1, 3, 5)
+            .reshape(-1, maps.shape[1], height * width)
+            for left, across, width in columns
+        ]
+        for top, down, height in rows
+    ]
+
+
+def _as_maps(cells: Float[Tensor, "_ C N"], row: _Band, column: _Band) -> Float[Tensor, "B C H W"]:
+    """Return the rectangle that cells fill."""
+    (_, down, height), (_, across, width) = row, column
     return (
-        out.reshape(len(key), down, across, -1, height, width)
+        cells.reshape(-1, down, across, cells.shape[1], height, width)
         .permute(0, 3, 1, 4, 2, 5)
-        .reshape(len(key), -1, down * height, across * width)
+        .reshape(-1, cells.shape[1], down * height, across * width)
     )
+
+
+def _joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from glimpse.checks import check_count
 
 from .maps import check_maps
+from .piecewise import concatenate
 from .projections import narrowed, normed_conv
 
 _SLOPE = 0.01  # of InPlaceABN
+_CHANNELS = 64  # that gather at once
 
 
 class CrissCross(nn.Module):
@@ -52,9 +54,30 @@ class CrissCross(nn.Module):
         """
         check_maps(maps, self.value.out_channels)
         for _ in range(self.rounds):
-            context = _cross(self.query(maps), self.key(maps), self.value(maps))
-            maps = torch.addcmul(maps, self.gamma, context)
+            maps = self._once(maps)
         return maps
+
+    def _once(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        height, width = maps.shape[2:]
+        down, across = torch.split(
+            _weights(self.query(maps), self.key(maps)), [height, width], dim=3
+        )
+        # Some channels at a time: the products go through copies of another layout.
+        parts = zip(
+            torch.split(maps, _CHANNELS, 1),
+            torch.split(self.value(maps), _CHANNELS, 1),
+            strict=True,
+        )
+        rounded = (
+            torch.addcmul(
+                part,
+                self.gamma,
+                torch.einsum("bhwg,bcgw->bchw", down, value)
+                + torch.einsum("bhwg,bchg->bchw", across, value),
+            )
+            for part, value in parts
+        )
+        return concatenate(rounded, maps.shape, maps)
 
 
 class RCCAHead(nn.Module):
@@ -107,13 +130,9 @@ class RCCAHead(nn.Module):
         return logits
 
 
-def _cross(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Return what every position gets from its column and its row, weighted together."""
-    height = query.shape[2]
-    itself = torch.eye(height, dtype=torch.bool, device=query.device)[:, None]  # (H, 1, H)
+def _weights(query: Tensor, key: Tensor) -> Float[Tensor, "B H W L"]:
+    """Return how every position weighs its column and then its row, L = H + W, together."""
+    itself = torch.eye(query.shape[2], dtype=torch.bool, device=query.device)[:, None]  # (H, 1, H)
     column = torch.einsum("bdhw,bdgw->bhwg", query, key).masked_fill(itself, -torch.inf)
     row = torch.einsum("bdhw,bdhg->bhwg", query, key)
-    weights = torch.cat([column, row], dim=3).softmax(dim=3)  # (B, H, W, H + W)
-    return torch.einsum("bhwg,bcgw->bchw", weights[..., :height], value) + torch.einsum(
-        "bhwg,bchg->bchw", weights[..., height:], value
-    )
+    return torch.cat([column, row], dim=3).softmax(dim=3)

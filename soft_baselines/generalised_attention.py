@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
-from .heads import check_divides, join_heads, split_heads
+from .heads import check_divides, head_groups, join_heads, split_heads
 from .maps import check_maps
+from .piecewise import concatenate
 from .softmax_attention import softmax_attention
 
 WAVE = 1000.0
@@ -87,42 +88,52 @@ class GeneralisedAttention(nn.Module):
             ValueError: The maps are of another shape.
         """
         check_maps(maps, self.channels)
-        batch, _, height, width = maps.shape
+        return torch.addcmul(maps, self.gamma, self.project(self._gathered(maps)))
+
+    def _gathered(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        (batch, _, height, width), positions = maps.shape, maps.shape[2:].numel()
         asked = maps[:, :, :: self.stride, :: self.stride]
         queries = None if self.query is None else split_heads(self.query(maps), self.heads)
         values = split_heads(self.value(asked), self.heads)
         keys = values[:, :, :0] if self.key is None else split_heads(self.key(asked), self.heads)
-        content = _sum(queries if self.terms[0] == "1" else None, self.of_content)
-        offset = _sum(queries if self.terms[1] == "1" else None, self.of_offset)
-        content = values[:, :, :0, :1] if content is None else content
-        content = content.expand(batch, -1, -1, -1)  # (B, M, D, 1) where all ask the same
-        if offset is None:
-            gathered = softmax_attention(content, keys, values)
-        else:
-            offset = offset.expand(batch, -1, -1, height * width)
-            asking = torch.unflatten(offset, 3, (height, width))
-            down = torch.einsum("bmdyx,ykmd->bmyxk", asking, self._known(self.down, height))
-            across = torch.einsum("bmdyx,xkmd->bmyxk", asking, self._known(self.across, width))
-            gathered = softmax_attention(
-                content.expand(-1, -1, -1, height * width),
-                keys,
-                values,
-                down=down.flatten(2, 3),
-                across=across.flatten(2, 3),
-            )
-        joined = join_heads(gathered.expand(-1, -1, -1, height * width), (height, width))
-        added: Tensor = self.project(joined)
-        return maps + self.gamma * added
+        down, across = self._known(self.down, height), self._known(self.across, width)
 
-    def _known(self, project: nn.Linear | None, length: int) -> Float[Tensor, "N K M D"]:
-        """Return what is known of every key's offset from every query along an axis."""
-        assert project is not None
-        at = torch.arange(length, device=project.weight.device)
+        def gather(some: slice) -> Float[Tensor, "B m D n"]:
+            mine = None if queries is None else queries[:, some]
+            content = _sum(mine if self.terms[0] == "1" else None, self.of_content, some)
+            offset = _sum(mine if self.terms[1] == "1" else None, self.of_offset, some)
+            content = values[:, some, :0, :1] if content is None else content
+            content = content.expand(batch, -1, -1, -1)  # (B, m, D, 1) where all ask the same
+            rows = columns = None
+            if offset is not None and down is not None and across is not None:
+                offset = offset.expand(batch, -1, -1, positions)
+                asking = torch.unflatten(offset, 3, (height, width))
+                rows = torch.einsum("bmdyx,ykmd->bmyxk", asking, self._from_each(down, some))
+                columns = torch.einsum("bmdyx,xkmd->bmyxk", asking, self._from_each(across, some))
+                rows, columns = rows.flatten(2, 3), columns.flatten(2, 3)
+                content = content.expand(-1, -1, -1, positions)
+            return softmax_attention(
+                content, keys[:, some], values[:, some], down=rows, across=columns
+            )
+
+        groups = head_groups(self.heads, batch * positions * sum(asked.shape[2:]), maps)
+        wanted = 1 if self.terms == "0010" else positions
+        shape = (batch, self.heads, values.shape[2], wanted)
+        gathered = concatenate(map(gather, groups), shape, values)
+        return join_heads(gathered.expand(-1, -1, -1, positions), (height, width))
+
+    def _known(self, project: nn.Linear | None, length: int) -> Float[Tensor, "N M D"] | None:
+        """Return what is known of offsets along an axis, from the lowest one on."""
+        if project is None:
+            return None
         offsets = torch.arange(1 - length, length, device=project.weight.device)
         code = encode(offsets, project.in_features).to(project.weight.dtype)
-        known = torch.unflatten(project(code * 0.5**0.5), 1, (self.heads, -1))  # (2 N - 1, M, D)
-        picked: Tensor = known[at[None, :: self.stride] - at[:, None] + length - 1]
-        return picked
+        return torch.unflatten(project(code * 0.5**0.5), 1, (self.heads, -1))
+
+    def _from_each(self, known: Float[Tensor, "N M D"], some: slice) -> Float[Tensor, "Q K m D"]:
+        """Return what some heads know of every key's offset from every query."""
+        at = torch.arange(len(known) // 2 + 1, device=known.device)
+        return known[at[None, :: self.stride] - at[:, None] + len(at) - 1, some]
 
 
 def encode(offsets: Int[Tensor, "*N"], width: int) -> Float[Tensor, "*N {width}"]:
@@ -134,12 +145,12 @@ def encode(offsets: Int[Tensor, "*N"], width: int) -> Float[Tensor, "*N {width}"
 
 
 def _sum(
-    queries: Float[Tensor, "B M D N"] | None, learned: Float[Tensor, "1 M 1 D"] | None
-) -> Float[Tensor, "b M D n"] | None:
-    """Return the sum of those that are there; n is 1 where all ask the same."""
+    queries: Float[Tensor, "B m D N"] | None, learned: Float[Tensor, "1 M 1 D"] | None, some: slice
+) -> Float[Tensor, "b m D n"] | None:
+    """Return the sum of those that are there, for some heads; n is 1 where all ask the same."""
     if learned is None:
         return queries
-    return learned.mT if queries is None else queries + learned.mT
+    return learned[:, some].mT if queries is None else queries + learned[:, some].mT
 
 
 def _learned(heads: int, width: int) -> nn.Parameter:

@@ -9,7 +9,7 @@ InPlaceABN is batch normalisation and a leaky ReLU of slope 0.01 here. The code 
 queries and keys share twice, which moves the running statistics twice in a step; we call it once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -61,6 +61,8 @@ class BaseObjectContext(nn.Module):
 class PyramidObjectContext(nn.Module):
     """Fuse contexts within the cells of several grids, and the maps widened as much.
 
+    The layer that widens is held in as many parts, each of C channels.
+
     Args:
         channels: C, of the maps and of the result; at least 2.
         grids: How many rows and columns each grid has.
@@ -75,12 +77,15 @@ class PyramidObjectContext(nn.Module):
     ) -> None:
         super().__init__()
         check_count(1, grids=len(grids))
+        self.channels = channels
         self.contexts = nn.ModuleList(
             ObjectContext(channels, values=channels, cells=cells) for cells in grids
         )
-        wide = channels * len(grids)
-        self.widen = normed_conv(channels, wide, bias=True, slope=SLOPE)
-        self.fuse = normed_conv(2 * wide, channels, bias=True, slope=SLOPE)
+        self.widen = nn.ModuleList(
+            normed_conv(channels, channels, bias=True, slope=SLOPE) for _ in grids
+        )
+        both = 2 * channels * len(grids)
+        self.fuse = normed_conv(both, channels, bias=True, slope=SLOPE)
         self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
@@ -89,9 +94,9 @@ class PyramidObjectContext(nn.Module):
         Raises:
             ValueError: They are of another shape.
         """
-        contexts = [context(maps) for context in self.contexts]
-        together = torch.cat([self.widen(maps), *contexts], dim=1)
-        fused: Tensor = self.dropout(self.fuse(together))
+        check_maps(maps, self.channels)
+        parts = (part(maps) for part in (*self.widen, *self.contexts))
+        fused: Tensor = self.dropout(_fused(self.fuse, parts))
         return fused
 
 
@@ -139,6 +144,36 @@ class AtrousObjectContext(nn.Module):
             ValueError: They are of another shape.
         """
         check_maps(maps, self.channels)
-        seen = [layer(maps) for layer in (self.context, self.plain, *self.dilated)]
-        fused: Tensor = self.dropout(self.fuse(torch.cat(seen, dim=1)))
+        parts = [part(maps) for part in (self.context, self.plain, *self.dilated)]
+        fused: Tensor = self.dropout(self.fuse(torch.cat(parts, dim=1)))
         return fused
+
+
+def _fused(layer: nn.Sequential, parts: Iterable[Float[Tensor, "B _ H W"]]) -> Tensor:
+    """Return what a `normed_conv` of one pixel makes of maps side by side, (B, D, H, W).
+
+    They need not be put side by side, nor be there at once: the convolution is a sum over channels.
+
+    Args:
+        layer: With the channels of all parts.
+        parts: Made one after the other.
+    """
+    convolve, *after = layer
+    assert isinstance(convolve, nn.Conv2d)
+    weights, size, made = convolve.weight.flatten(1), None, None
+    for part in parts:
+        mine, weights = torch.tensor_split(weights, [part.shape[1]], dim=1)
+        mine, columns = mine.expand(len(part), -1, -1), part.flatten(2)
+        if made is None or size is None:
+            size = part.shape[2:]
+            bias = weights.new_zeros(1) if convolve.bias is None else convolve.bias[:, None]
+            made = torch.baddbmm(bias, mine, columns)
+        else:
+            made.baddbmm_(mine, columns)
+        del part, columns  # before the next is made
+    assert made is not None
+    assert size is not None
+    made = torch.unflatten(made, 2, size)
+    for function in after:
+        made = function(made)
+    return made

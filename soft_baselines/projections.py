@@ -47,6 +47,7 @@ def normed_conv(
         OrderedDict(
             conv=nn.Conv2d(channels, width, kernel, padding=padding, dilation=dilation, bias=bias),
             norm=nn.BatchNorm2d(width),
-            activation=nn.LeakyReLU(slope) if slope else nn.ReLU(),
+            # In place: normalisation does not need what it gave, for its gradients.
+            activation=nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True),
         )
     )

@@ -123,7 +123,8 @@ def test_pyramid_fuses_wide_maps_and_the_context_of_every_grid() -> None:
         assert isinstance(context, ObjectContext)
         assert context.cells == cells
         contexts.append(_by_loop(context, maps))
-    wanted = _fused(module.fuse, [_fused(module.widen, [maps]), *contexts])
+    widened = [_fused(layer, [maps]) for layer in module.widen]
+    wanted = _fused(module.fuse, [*widened, *contexts])
     torch.testing.assert_close(module(maps), wanted)
 
 
