@@ -167,7 +167,7 @@ def memory_here(case: Case) -> dict[str, float | None]:
     """Return the MiB that each mode adds in this process; without the output in inference."""
     torch.set_num_threads(1)
     if case.device == "cpu":
-        # What is freed goes back at once: counted is what is held, not what malloc keeps in between.
+        # What is freed goes back at once: what is held counts, not what malloc keeps in between.
         ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, 2**17)
         most = int(case.limit * 2**30)
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))

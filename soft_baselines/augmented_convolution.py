@@ -126,7 +126,7 @@ class AugmentedConvolution(nn.Module):
             )
 
         groups = head_groups(self.heads, len(maps) * height * width * (height + width), maps)
-        gathered = concatenate(map(gather, groups), values.shape, values)
+        gathered = concatenate(map(gather, groups), values.shape)
         attended: Tensor = self.project(join_heads(gathered, (height, width)))
         return attended
 

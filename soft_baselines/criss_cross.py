@@ -18,7 +18,7 @@ from .piecewise import concatenate
 from .projections import narrowed, normed_conv
 
 _SLOPE = 0.01  # of InPlaceABN
-_CHANNELS = 64  # that gather at once
+_NUMBERS = 2**20  # of the maps that gather at once
 
 
 class CrissCross(nn.Module):
@@ -58,26 +58,16 @@ class CrissCross(nn.Module):
         return maps
 
     def _once(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        height, width = maps.shape[2:]
-        down, across = torch.split(
-            _weights(self.query(maps), self.key(maps)), [height, width], dim=3
-        )
+        weights = _weights(self.query(maps), self.key(maps))
         # Some channels at a time: the products go through copies of another layout.
+        count = max(1, _NUMBERS // maps[:, 0].numel())
         parts = zip(
-            torch.split(maps, _CHANNELS, 1),
-            torch.split(self.value(maps), _CHANNELS, 1),
+            torch.split(maps, count, dim=1),
+            torch.split(self.value(maps), count, dim=1),
             strict=True,
         )
-        rounded = (
-            torch.addcmul(
-                part,
-                self.gamma,
-                torch.einsum("bhwg,bcgw->bchw", down, value)
-                + torch.einsum("bhwg,bchg->bchw", across, value),
-            )
-            for part, value in parts
-        )
-        return concatenate(rounded, maps.shape, maps)
+        made = (torch.addcmul(part, self.gamma, _gathered(weights, value)) for part, value in parts)
+        return concatenate(made, maps.shape)
 
 
 class RCCAHead(nn.Module):
@@ -132,7 +122,18 @@ class RCCAHead(nn.Module):
 
 def _weights(query: Tensor, key: Tensor) -> Float[Tensor, "B H W L"]:
     """Return how every position weighs its column and then its row, L = H + W, together."""
-    itself = torch.eye(query.shape[2], dtype=torch.bool, device=query.device)[:, None]  # (H, 1, H)
-    column = torch.einsum("bdhw,bdgw->bhwg", query, key).masked_fill(itself, -torch.inf)
-    row = torch.einsum("bdhw,bdhg->bhwg", query, key)
+    itself = torch.eye(query.shape[2], dtype=torch.bool, device=query.device)
+    column = query.permute(0, 3, 2, 1) @ key.permute(0, 3, 1, 2)  # (B, W, H, H)
+    row = query.permute(0, 2, 3, 1) @ key.permute(0, 2, 1, 3)  # (B, H, W, W)
+    column = column.masked_fill(itself, -torch.inf).transpose(1, 2)
     return torch.cat([column, row], dim=3).softmax(dim=3)
+
+
+def _gathered(
+    weights: Float[Tensor, "B H W L"], value: Float[Tensor, "B c H W"]
+) -> Float[Tensor, "B c H W"]:
+    """Return what every position gets from its column and its row."""
+    down, across = torch.split(weights, list(value.shape[2:]), dim=3)
+    column = value.permute(0, 3, 1, 2) @ down.permute(0, 2, 3, 1)  # (B, W, c, H)
+    row = value.permute(0, 2, 1, 3) @ across.mT  # (B, H, c, W)
+    return column.permute(0, 2, 3, 1) + row.permute(0, 2, 1, 3)

@@ -119,7 +119,7 @@ class GeneralisedAttention(nn.Module):
         groups = head_groups(self.heads, batch * positions * sum(asked.shape[2:]), maps)
         wanted = 1 if self.terms == "0010" else positions
         shape = (batch, self.heads, values.shape[2], wanted)
-        gathered = concatenate(map(gather, groups), shape, values)
+        gathered = concatenate(map(gather, groups), shape)
         return join_heads(gathered.expand(-1, -1, -1, positions), (height, width))
 
     def _known(self, project: nn.Linear | None, length: int) -> Float[Tensor, "N M D"] | None:

@@ -6,21 +6,26 @@ import torch
 from torch import Tensor
 
 
-def concatenate(pieces: Iterable[Tensor], shape: tuple[int, ...], like: Tensor) -> Tensor:
+def concatenate(pieces: Iterable[Tensor], shape: tuple[int, ...]) -> Tensor:
     """Return pieces side by side along axis 1, the one after the images.
 
-    In inference they are written into memory taken beforehand, so that a piece is forgotten before
-    the next is made, and its memory is used again.
+    In inference they are written into memory taken beforehand, and a piece is forgotten before the
+    next is made.
 
     Args:
-        pieces: Made one after the other.
+        pieces: Made one after the other; at least one.
         shape: Of the result.
-        like: Has its dtype and device.
     """
     if torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return torch.cat(list(pieces), dim=1)
-    joined, first = like.new_empty(shape), 0
+        made = list(pieces)
+        return made[0] if len(made) == 1 else torch.cat(made, dim=1)
+    joined, first = torch.empty(0), 0
     for piece in pieces:
+        if piece.shape == shape:
+            return piece
+        if first == 0:
+            joined = piece.new_empty(shape)
         joined[:, first : first + piece.shape[1]] = piece
         first += piece.shape[1]
+        del piece
     return joined
