@@ -2,15 +2,17 @@
 
 For each module of the table, number of channels and side of a map: the time of inference, the time
 of training (forward and backward, to the maps and every parameter), and the memory of both. Beside
-it stand the textbook form (`benchmarks/textbook.py`), on the same weights; a mode that saves memory
-in training, where the module has one; timm's module of that name, where timm can be imported; and
-as the physical limit of inference the time of the textbook's multiplications at the rate of one
-large matrix product, plus that of reading and writing the maps once.
+it stand the textbook form (`benchmarks/textbook.py`), on the same weights; for self-attention on
+the largest maps training that saves memory, by `torch.utils.checkpoint`; timm's module of that
+name, where timm can be imported; and as the physical limit of inference the time of the textbook's
+multiplications at the rate of one large matrix product, plus that of reading and writing the maps
+once.
 
 One map at a time. Normalisation uses its running statistics, in training too, and weights that are
 zero at first are drawn, so that nothing is skipped. Those who are compared take turns, and a ratio
 is the median of the turns. Memory is what the kernel counts in a process of its own (on CUDA: what
-the allocator does), inference beyond its output. Before all this, outputs and gradients of ours and
+the allocator does), inference beyond its output; what is freed is given back at once there, so that
+the holes between tensors do not count. Before all this, outputs and gradients of ours and
 of the textbook are compared in float64, on 40 x 37 pixels.
 
     python benchmarks/soft_attention.py           # an hour or more
@@ -27,7 +29,6 @@ from statistics import median
 import torch
 from soft_attention_cost import (
     MODES,
-    SAVING,
     TIMM,
     Case,
     limit,
@@ -115,15 +116,23 @@ def measure(case: Case, ways: list[str], repeats: int, speed: tuple[float, float
     took = {}
     for mode in MODES:
         fits = {way: each for way, each in cases.items() if peak[way][mode] is not None}
+        if mode == "inference":
+            fits.pop("saving", None)
         took[mode] = seconds(fits, mode, repeats)
     counted = "textbook" in ways and peak["textbook"]["inference"] is not None
     return Row(case, took, peak, limit(case, *speed) if counted else None)
 
 
-def ways_of(name: str, timm: bool) -> list[str]:
+def ways_of(case: Case, timm: bool) -> list[str]:
     """Return what there is to measure of a module."""
-    there = {"ours": True, "textbook": name in TEXTBOOK, "saving": name in SAVING}
-    return [way for way, here in {**there, "timm": timm and name in TIMM}.items() if here]
+    large = (case.channels, case.pixels) == LARGE
+    there = {
+        "ours": True,
+        "textbook": case.name in TEXTBOOK,
+        "saving": large and ATTENTION[case.name].domain == "self-attention",
+        "timm": timm and case.name in TIMM,
+    }
+    return [way for way, here in there.items() if here]
 
 
 def line(row: Row) -> str:
@@ -146,9 +155,12 @@ def line(row: Row) -> str:
 
 def saved(row: Row) -> str:
     """Return what the mode that saves memory costs."""
-    ratio, held = row.ratio("training", "saving"), row.peak["saving"]["training"]
-    slower = f"{1 / ratio:.2f} times as long, {held:.0f} MiB" if ratio else "does not fit"
-    return f"{row.case.name}, C {row.case.channels}, {row.case.pixels} pixels, saving: {slower}"
+    ratio = row.ratio("training", "saving")
+    kept = [row.peak[way].get("kept") for way in ("ours", "textbook", "saving")]
+    told = ", ".join("does not fit" if held is None else f"{held:.0f}" for held in kept)
+    slower = f"{1 / ratio:.2f} times as long as ours" if ratio else "does not fit"
+    where = f"{row.case.name}, C {row.case.channels}, {row.case.pixels} pixels"
+    return f"{where}: kept from forward to backward (ours, textbook, saving) {told} MiB; {slower}"
 
 
 def main() -> None:
@@ -191,7 +203,7 @@ def report(cases: list[Case], timm: bool, repeats: int) -> None:
     print(f"| {' | '.join(COLUMNS)} |\n| --- |{' ---: |' * (len(COLUMNS) - 2)} --- |")
     rows = []
     for case in cases:
-        rows.append(measure(case, ways_of(case.name, timm), repeats, speed))
+        rows.append(measure(case, ways_of(case, timm), repeats, speed))
         print(line(rows[-1]), flush=True)
     print()
     for row in rows:

@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from textbook import TEXTBOOK
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from glimpse.soft_baselines import make
@@ -23,8 +25,6 @@ MODES = ("inference", "training")
 OPTIONS: Mapping[str, Callable[[int], dict[str, Any]]] = {
     "aa_conv": lambda pixels: {"size": (pixels, pixels)},
 }
-# Options of the mode that saves memory in training, where a module has one.
-SAVING: Mapping[str, dict[str, Any]] = {}
 # What timm calls them; its defaults differ from ours here and there (reductions, biases).
 TIMM = {"cbam": "cbam", "eca": "eca", "gc": "gc", "non_local": "nl", "se": "se", "sk": "sk"}
 
@@ -35,7 +35,8 @@ class Case:
 
     Attributes:
         name: Of the module in the table.
-        way: "ours", "textbook", "saving" or "timm".
+        way: "ours", "textbook", "timm" or "saving": ours, of which only the maps are kept until the
+            backward pass, which computes everything once more.
         channels: C.
         pixels: Height and width of the map.
         device: "cpu" (float32) or "cuda" (bfloat16, channels last).
@@ -56,8 +57,7 @@ class Case:
             module = timm_module(self.name, self.channels)
         else:
             options = OPTIONS[self.name](self.pixels) if self.name in OPTIONS else {}
-            saving = SAVING[self.name] if self.way == "saving" else {}
-            module = make(self.name, self.channels, **options, **saving)
+            module = make(self.name, self.channels, **options)
         with torch.no_grad():
             for weights in module.parameters():
                 if not weights.any():
@@ -74,6 +74,8 @@ class Case:
             maps = maps.to("cuda", torch.bfloat16, memory_format=torch.channels_last)
         if self.way == "textbook":
             return Textbook(self.name, module), module, maps
+        if self.way == "saving":
+            return partial(checkpoint, module, use_reentrant=False), module, maps
         return module, module, maps
 
     def work(self, mode: str) -> Callable[[], None]:
@@ -155,7 +157,8 @@ def seconds(cases: Mapping[str, Case], mode: str, repeats: int) -> dict[str, lis
 def memory(case: Case) -> dict[str, float | None]:
     """Return the MiB that each mode adds, None where it takes too much, in a process of its own.
 
-    It is a copy of one that has loaded PyTorch and done nothing else.
+    It is a copy of one that has loaded PyTorch and done nothing else. "kept" is what is kept from
+    the forward to the backward pass of training.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["glimpse.soft_baselines", "torch.utils.flop_counter"])
@@ -189,7 +192,21 @@ def memory_here(case: Case) -> dict[str, float | None]:
         else:
             told[mode] = most_memory(case.device) - before
             told[mode] -= output if mode == "inference" else 0
+    told["kept"] = None if told["training"] is None else kept(case) - output
     return told
+
+
+def kept(case: Case) -> float:
+    """Return the MiB that are held after a forward pass, for the backward pass and as output."""
+    compute, _, maps = case.on_device()
+    maps.requires_grad_()
+    forget_peak(case.device)
+    before = most_memory(case.device)
+    out = compute(maps)
+    forget_peak(case.device)
+    after = most_memory(case.device)
+    del out
+    return after - before
 
 
 def forget_peak(device: str) -> None:

@@ -83,7 +83,7 @@ def _windows(
     return {}
 
 
-def _transformed(matrix: Float[Tensor, "B 3 3"], height: int, width: int) -> Float[Tensor, "B 4 2"]:
+def _transformed(matrix: Float[Tensor, "B R 3"], height: int, width: int) -> Float[Tensor, "B 4 2"]:
     """Return where the corners of the result are read from.
 
     A spatial transformer counts to the centres of the outer pixels; a corner lies beyond.
@@ -91,7 +91,8 @@ def _transformed(matrix: Float[Tensor, "B 3 3"], height: int, width: int) -> Flo
     lengths = torch.tensor([width, height], device=matrix.device)
     beyond = lengths / (lengths - 1).clamp(min=1)  # the outer edge, where 1 is the outer centre
     corners = torch.tensor(_CORNERS, device=matrix.device) * beyond
-    told = F.pad(corners, (0, 1), value=1.0) @ matrix.mT  # (B, 4, 3)
+    told = F.pad(corners, (0, 1), value=1.0) @ matrix.mT  # (B, 4, R)
+    told = F.pad(told, (0, 3 - matrix.shape[1]), value=1.0)  # affine ones have no depth
     return told[..., :2] / told[..., 2:].clamp(min=1e-6) / beyond
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_at_least, check_count, check_name
 
-from .heads import check_divides
+from .limits import check_divides
 from .maps import check_maps
 
 

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_count
 
+from .limits import reduced
 from .maps import check_maps
-from .projections import narrowed, normed_conv
+from .projections import normed_conv
 from .softmax_attention import softmax_attention
 
 SLOPE = 0.01  # of InPlaceABN
@@ -51,8 +52,8 @@ class ObjectContext(nn.Module):
         pool: int = 1,
     ) -> None:
         super().__init__()
-        keys = narrowed(channels, 2) if keys is None else keys
-        values = narrowed(channels, 2) if values is None else values
+        keys = reduced(channels, 2) if keys is None else keys
+        values = reduced(channels, 2) if values is None else values
         check_count(1, keys=keys, values=values, cells=cells, pool=pool)
         self.cells, self.pool = cells, pool
         self.key = normed_conv(channels, keys, bias=True, slope=SLOPE)

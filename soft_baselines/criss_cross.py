@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
+from .limits import reduced
 from .maps import check_maps
 from .piecewise import concatenate
-from .projections import narrowed, normed_conv
+from .projections import normed_conv
 
 _SLOPE = 0.01  # of InPlaceABN
 _NUMBERS = 2**20  # of the maps that gather at once
@@ -40,7 +41,7 @@ class CrissCross(nn.Module):
     def __init__(self, channels: int, *, reduction: int = 8, rounds: int = 2) -> None:
         super().__init__()
         check_count(1, rounds=rounds)
-        self.rounds, width = rounds, narrowed(channels, reduction)
+        self.rounds, width = rounds, reduced(channels, reduction)
         self.query = nn.Conv2d(channels, width, 1)
         self.key = nn.Conv2d(channels, width, 1)
         self.value = nn.Conv2d(channels, channels, 1)
@@ -99,7 +100,7 @@ class RCCAHead(nn.Module):
     ) -> None:
         super().__init__()
         check_count(1, classes=classes, width=width)
-        self.channels, narrow = channels, narrowed(channels, reduction)
+        self.channels, narrow = channels, reduced(channels, reduction)
         self.before = normed_conv(channels, narrow, 3, slope=_SLOPE)
         self.attention = CrissCross(narrow, rounds=rounds)
         self.after = normed_conv(narrow, narrow, 3, slope=_SLOPE)

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count, check_name
 
+from .limits import reduced
 from .maps import check_maps
-from .projections import narrowed, normed_conv
+from .projections import normed_conv
 from .softmax_attention import softmax_attention
 
 
@@ -35,7 +36,7 @@ class PositionAttention(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 8) -> None:
         super().__init__()
-        width = narrowed(channels, reduction)
+        width = reduced(channels, reduction)
         self.query = nn.Conv2d(channels, width, 1)
         self.key = nn.Conv2d(channels, width, 1)
         self.value = nn.Conv2d(channels, channels, 1)
@@ -128,7 +129,7 @@ class DANetHead(nn.Module):
     ) -> None:
         super().__init__()
         check_count(1, classes=classes)
-        self.channels, width = channels, narrowed(channels, reduction)
+        self.channels, width = channels, reduced(channels, reduction)
         self.position = nn.Sequential(
             normed_conv(channels, width, 3),
             PositionAttention(width),

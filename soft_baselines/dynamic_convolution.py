@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_count
 
-from .heads import check_divides
+from .limits import check_divides
 from .maps import check_maps
 
 

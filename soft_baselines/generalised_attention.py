@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
-from .heads import check_divides, head_groups, join_heads, split_heads
+from .heads import head_groups, join_heads, split_heads
+from .limits import check_divides
 from .maps import check_maps
 from .piecewise import concatenate
 from .softmax_attention import softmax_attention

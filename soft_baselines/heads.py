@@ -16,19 +16,6 @@ from torch import Tensor
 NUMBERS = 2**21
 
 
-def check_divides(name: str, parts: int, whole: int) -> None:
-    """Refuse a number of heads or groups into which the channels do not fall evenly.
-
-    Raises:
-        ValueError: `parts` is no divisor of `whole`.
-    """
-    if parts < 1 or whole % parts:
-        known = ", ".join(str(part) for part in range(1, whole + 1) if whole % part == 0)
-        raise ValueError(
-            f"`{name}` must be a divisor of {whole}, got {parts}: choose one of {known or 'none'}"
-        )
-
-
 def split_heads(maps: Float[Tensor, "B C H W"], heads: int) -> Float[Tensor, "B M D N"]:
     """Return every head's features of every position."""
     return torch.unflatten(maps, 1, (heads, -1)).flatten(3)

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_at_least, check_shape
 
-from .projections import narrowed
+from .limits import reduced
 
 _AXES = {2: "H W", 3: "T H W"}
 
@@ -78,7 +78,7 @@ class InteractionAware(nn.Module):
             )
         check_at_least(0, sharpness=sharpness)
         self.channels, self.dimensions, self.sharpness = (channels, *others), dimensions, sharpness
-        count = narrowed(min(self.channels), reduction)
+        count = reduced(min(self.channels), reduction)
         self.bases = nn.ModuleList(nn.Linear(width, count) for width in self.channels)
         for basis in self._linear():
             nn.init.orthogonal_(basis.weight)

@@ -1,6 +1,4 @@
-"""What several modules refuse alike: reductions, groups and batches that leave nothing over."""
-
-from math import gcd
+"""What several modules refuse alike: reductions, heads, groups and batches that do not fit."""
 
 from torch import Tensor
 
@@ -8,35 +6,34 @@ from glimpse.checks import check_count
 
 
 def reduced(channels: int, reduction: int) -> int:
-    """Return how many units a bottleneck has: channels / reduction, rounded down.
+    """Return how many channels or units a bottleneck has: channels / reduction, rounded down.
 
     Raises:
-        ValueError: Fewer than one unit would be left.
+        ValueError: Nothing would be left.
     """
-    check_count(1, channels=channels, reduction=reduction)
-    if reduction > channels:
+    check_count(1, channels=channels)
+    if not 1 <= reduction <= channels:
         raise ValueError(
             f"`reduction` must be in [1, {channels}], got {reduction}: of {channels} channels "
-            "at least one unit must be left"
+            "at least one must be left"
         )
     return channels // reduction
 
 
-def check_groups(channels: int, groups: int) -> None:
-    """Refuse groups that channels cannot be divided into.
+def check_divides(name: str, parts: int, whole: int) -> None:
+    """Refuse a number of heads or groups into which the channels do not fall evenly.
 
     Raises:
-        ValueError: They do not divide the channels.
+        ValueError: `parts` is no divisor of `whole`.
     """
-    check_count(1, channels=channels, groups=groups)
-    if channels % groups:
+    if parts < 1 or whole % parts:
+        known = ", ".join(str(part) for part in range(1, whole + 1) if whole % part == 0)
         raise ValueError(
-            f"`groups` must divide the {channels} channels, got {groups}: "
-            f"choose {gcd(channels, groups)}, for example"
+            f"`{name}` must be a divisor of {whole}, got {parts}: choose one of {known or 'none'}"
         )
 
 
-def check_training_batch(maps: Tensor) -> None:
+def check_training_batch(maps: Tensor, name: str = "maps") -> None:
     """Refuse a single image where one value per image and channel is normalised over the batch.
 
     Raises:
@@ -44,6 +41,6 @@ def check_training_batch(maps: Tensor) -> None:
     """
     if len(maps) < 2:
         raise ValueError(
-            f"`maps` must be at least 2 images in training, got {len(maps)}: batch normalisation "
+            f"`{name}` must be at least 2 images in training, got {len(maps)}: batch normalisation "
             "of one value is not defined; give more images or call .eval()"
         )

@@ -10,7 +10,8 @@ Source: A. Vaswani et al., "Attention is all you need", NeurIPS 2017, equation 1
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .heads import check_divides, join_heads, split_heads
+from .heads import join_heads, split_heads
+from .limits import check_divides
 from .maps import check_maps
 from .softmax_attention import softmax_attention
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_name, check_shape
 
-from .projections import narrowed
+from .limits import reduced
 from .softmax_attention import softmax_attention
 
 KINDS = ("gaussian", "embedded", "dot", "concatenation")
@@ -72,7 +72,7 @@ class NonLocal(nn.Module):
             )
         self.channels, self.kind, self.dimensions = channels, kind, dimensions
         self.subsample, self.official = subsample, variant == "official"
-        width, conv = narrowed(channels, reduction), _CONVOLUTIONS[dimensions]
+        width, conv = reduced(channels, reduction), _CONVOLUTIONS[dimensions]
         raw = kind == "gaussian"
         self.theta = nn.Identity() if raw else conv(channels, width, 1, bias=bias)
         self.phi = nn.Identity() if raw else conv(channels, width, 1, bias=bias)

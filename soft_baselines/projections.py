@@ -1,4 +1,4 @@
-"""Projections that several modules share: to fewer channels, and with normalisation.
+"""The projection that several modules share: a convolution with normalisation.
 
 Convention:
     Feature maps are `(B, C, H, W)`.
@@ -7,20 +7,6 @@ Convention:
 from collections import OrderedDict
 
 from torch import nn
-
-
-def narrowed(channels: int, reduction: int) -> int:
-    """Return the number of channels divided by the reduction, rounded down.
-
-    Raises:
-        ValueError: Nothing would be left.
-    """
-    if not 1 <= reduction <= channels:
-        raise ValueError(
-            f"`reduction` must be in [1, {channels}], got {reduction}: of {channels} channels "
-            "at least one must be left"
-        )
-    return channels // reduction
 
 
 def normed_conv(

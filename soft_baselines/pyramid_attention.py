@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_count, check_name, check_shape
 
+from .limits import check_training_batch
 from .maps import check_maps
 
 KERNELS = (7, 5, 3)  # from the finest level of the pyramid to the coarsest
@@ -87,7 +88,8 @@ class FeaturePyramidAttention(nn.Module):
             ValueError: The maps are of another shape, or a single image in training.
         """
         check_maps(maps, self.channels)
-        _check_several(self, "maps", maps)
+        if self.training:
+            check_training_batch(maps)
         context: Tensor = self.context(maps.mean(dim=(2, 3), keepdim=True))
         master: Tensor = self.master(maps)
         return self._pyramid(maps) * master + context
@@ -161,7 +163,8 @@ class GlobalAttentionUpsample(nn.Module):
                 f"`high` must be as many images as `low`, {low.shape[0]}, got {high.shape[0]}: "
                 "give both maps of the same images"
             )
-        _check_several(self, "high", high)
+        if self.training:
+            check_training_batch(high, "high")
         context: Tensor = self.context(high.mean(dim=(2, 3), keepdim=True))
         gate = torch.relu(context) if self.gate == "relu" else torch.sigmoid(context)
         detail: Tensor = self.detail(low)
@@ -184,11 +187,3 @@ def _enlarging(given: int, made: int) -> nn.Sequential:
 
 def _enlarge(maps: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
-
-
-def _check_several(module: nn.Module, name: str, maps: Tensor) -> None:
-    """Refuse a single image in training: its mean has no variance to normalise by."""
-    if module.training and maps.shape[0] == 1:
-        raise ValueError(
-            f"`{name}` must be of at least 2 images in training, got 1: give more or use .eval()"
-        )

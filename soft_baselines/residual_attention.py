@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_count, check_name
 
+from .limits import reduced
 from .maps import check_maps
 
 
@@ -143,14 +144,9 @@ class ResidualAttention(nn.Module):
         reduction: int = 4,
     ) -> None:
         super().__init__()
-        check_count(1, depth=depth, before=before, trunk=trunk, mask=mask, reduction=reduction)
+        check_count(1, depth=depth, before=before, trunk=trunk, mask=mask)
         check_name("activation", activation, ACTIVATIONS)
-        width = channels // reduction
-        if width < 1:
-            raise ValueError(
-                f"`reduction` must be in [1, {channels}], got {reduction}: of {channels} channels "
-                "at least one must be left inside a unit"
-            )
+        width = reduced(channels, reduction)
         self.channels, self.activation = channels, activation
         self.before = _units(before, channels, width)
         self.trunk = _units(trunk, channels, width)

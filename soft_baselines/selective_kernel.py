@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
-from .limits import check_groups, check_training_batch
+from .limits import check_divides, check_training_batch
 from .maps import check_maps
 
 
@@ -45,7 +45,7 @@ class SelectiveKernel(nn.Module):
         minimum: int = 32,
     ) -> None:
         super().__init__()
-        check_groups(channels, groups)
+        check_divides("groups", groups, channels)
         check_count(1, branches=branches, reduction=reduction, minimum=minimum)
         width = max(channels // reduction, minimum)
         self.channels = channels

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from .limits import reduced
 from .maps import check_maps
 
 
@@ -26,13 +27,9 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int = 16) -> None:
         super().__init__()
-        if not 1 <= reduction <= channels:
-            raise ValueError(
-                f"`reduction` must be in [1, {channels}], got {reduction}: of {channels} channels "
-                "at least one unit must be left"
-            )
-        self.squeeze = nn.Linear(channels, channels // reduction)
-        self.excite = nn.Linear(channels // reduction, channels)
+        width = reduced(channels, reduction)
+        self.squeeze = nn.Linear(channels, width)
+        self.excite = nn.Linear(width, channels)
 
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Return the maps, scaled.

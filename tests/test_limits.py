@@ -1,31 +1,40 @@
 """What several modules refuse alike."""
 
+import pytest
 import torch
 from expect import refused
 
-from glimpse.soft_baselines.limits import check_groups, check_training_batch, reduced
+from glimpse.soft_baselines.limits import check_divides, check_training_batch, reduced
 
 
-def test_a_reduction_is_rounded_down() -> None:
-    assert [reduced(channels, 16) for channels in (16, 31, 32, 100)] == [1, 1, 2, 6]
+@pytest.mark.parametrize(
+    ("channels", "reduction", "width"),
+    [(64, 8, 8), (17, 8, 2), (31, 16, 1), (5, 5, 1), (3, 1, 3)],
+)
+def test_a_reduction_is_rounded_down(channels: int, reduction: int, width: int) -> None:
+    assert reduced(channels, reduction) == width
 
 
-def test_a_reduction_leaves_at_least_one_unit() -> None:
-    with refused("`reduction` must be in [1, 8], got 16: of 8 channels at least one unit must be"):
-        reduced(8, 16)
-    with refused("`reduction` must be a whole number from 1, got 0"):
-        reduced(8, 0)
+@pytest.mark.parametrize("reduction", [0, -1, 9])
+def test_a_reduction_leaves_at_least_one_channel(reduction: int) -> None:
+    message = f"`reduction` must be in [1, 8], got {reduction}: of 8 channels at least one must"
+    with refused(message):
+        reduced(8, reduction)
     with refused("`channels` must be a whole number from 1, got 0"):
         reduced(0, 1)
 
 
-def test_groups_divide_the_channels() -> None:
-    check_groups(24, 8)
-    with refused("`groups` must divide the 24 channels, got 32: choose 8, for example"):
-        check_groups(24, 32)
+def test_parts_that_do_not_divide_are_refused() -> None:
+    check_divides("heads", 4, 12)
+    with refused("`heads` must be a divisor of 12, got 5: choose one of 1, 2, 3, 4, 6, 12"):
+        check_divides("heads", 5, 12)
+    with refused("`groups` must be a divisor of 6, got 0: choose one of 1, 2, 3, 6"):
+        check_divides("groups", 0, 6)
 
 
 def test_a_batch_of_one_is_not_normalised() -> None:
     check_training_batch(torch.zeros(2, 1, 1, 1))
     with refused("`maps` must be at least 2 images in training, got 1: batch normalisation of"):
         check_training_batch(torch.zeros(1, 4, 5, 5))
+    with refused("`high` must be at least 2 images in training, got 1"):
+        check_training_batch(torch.zeros(1, 4, 5, 5), "high")

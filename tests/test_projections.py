@@ -1,25 +1,9 @@
 import pytest
 import torch
 from attended import maps_of, randomised
-from expect import refused
 from torch.nn import functional as F
 
-from glimpse.soft_baselines.projections import narrowed, normed_conv
-
-
-@pytest.mark.parametrize(
-    ("channels", "reduction", "width"), [(64, 8, 8), (17, 8, 2), (5, 5, 1), (3, 1, 3)]
-)
-def test_channels_are_divided(channels: int, reduction: int, width: int) -> None:
-    assert narrowed(channels, reduction) == width
-
-
-@pytest.mark.parametrize("reduction", [0, -1, 9])
-def test_no_channel_left_is_refused(reduction: int) -> None:
-    with refused(
-        f"`reduction` must be in [1, 8], got {reduction}: of 8 channels at least one must be left"
-    ):
-        narrowed(8, reduction)
+from glimpse.soft_baselines.projections import normed_conv
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

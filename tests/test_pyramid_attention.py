@@ -170,7 +170,9 @@ def test_the_upsampling_can_be_exported(dtype: torch.dtype) -> None:
 
 
 def test_one_image_has_no_variance_to_train_on() -> None:
-    message = "must be of at least 2 images in training, got 1: give more or use .eval()"
+    message = (
+        "must be at least 2 images in training, got 1: batch normalisation of one value is not"
+    )
     with refused(f"`maps` {message}"):
         FeaturePyramidAttention(4)(torch.randn(1, 4, 6, 6))
     with refused(f"`high` {message}"):

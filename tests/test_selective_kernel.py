@@ -65,7 +65,9 @@ def test_sknet_50_has_the_published_parameters() -> None:
 
 
 def test_what_is_refused() -> None:
-    with refused("`groups` must divide the 48 channels, got 32: choose 16, for example"):
+    with refused(
+        "`groups` must be a divisor of 48, got 32: choose one of 1, 2, 3, 4, 6, 8, 12, 16, 24, 48"
+    ):
         SelectiveKernel(48)
     with refused("`branches` must be a whole number from 1, got 0"):
         SelectiveKernel(32, branches=0)
