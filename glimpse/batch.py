@@ -26,17 +26,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .assignment import Assignment, Rows, Seed, check_rows
-from .batch_checks import check_step
+from .batch_checks import check_kind, check_step
 from .checks import check_at_least, check_name
 from .coordinates import action_scale, checked_to_pixels, lengths_of
 from .episodes import Info, Observation
 from .eye import Eye
+from .fixations import Fixations
 from .image_set import ImageSource
+from .judge import Judge
 from .mixed_set import MixedSet
 from .rewards import REWARDS
 from .sensor import Prepared
 from .tables import SummedAreaTables
-from .tasks import Search, Sequence, Task, answered
+from .tasks import Search, Task, answered
 
 Step = tuple[Observation, Tensor, Tensor, Tensor, Info]
 # Who judges: the learner, or the environment, with an answer in every action in one of two forms.
@@ -70,23 +72,18 @@ class GlimpseBatch:
             divided into copies, or a search is to be answered.
     """
 
-    # What every row is about: the target (B, ...), steps taken and glimpses had (B,), whether its
-    # episode is over (B,), location (B, 2), level of zoom (B,), both so far (B, T, 2) and (B, T),
-    # answers so far (B, T, n), whole image (B, C, c, c), and what it looks at: prepared images, and
-    # which of them (B,), where images are drawn anew its own tables; width and height, (2,) or of
-    # every row (B, 2), and how far an action of 1 goes in locations, the same shape.
+    # What every row is about: the target (B, ...), steps taken (B,), whether its episode is over
+    # (B,), whole image (B, C, c, c), and what it looks at: prepared images, and which of them (B,),
+    # where images are drawn anew its own tables; width and height, (2,) or of every row (B, 2), and
+    # how far an action of 1 goes in locations, the same shape.
     _target: Tensor
     _steps: Tensor
-    _count: Tensor
     _over: Tensor
-    _location: Tensor
-    _zoom: Tensor
-    _trail: Tensor
-    _levels: Tensor
     _lengths: Tensor
     _scale: Tensor
-    _answers: Tensor
     _context: Tensor
+    _eyes: Fixations
+    _judge: Judge | None
     _view: Prepared
     _index: Tensor
     _canvases: SummedAreaTables
@@ -108,30 +105,11 @@ class GlimpseBatch:
         check_at_least(0, memory=memory, cost=cost)
         check_name("predict", predict, PREDICT)
         check_name("reward", reward, REWARDS)
-        if isinstance(images.task, Sequence) and eye.stop:
-            raise ValueError(
-                "`stop` must be False for a sequence, got True: every answer needs its glimpses"
-            )
-        if isinstance(images.task, Sequence) and eye.glimpses < images.task.length:
-            raise ValueError(
-                f"`glimpses` must be at least {images.task.length}, one for each answer of a "
-                f"sequence, got {eye.glimpses}: choose more"
-            )
-        if isinstance(images.task, Search) and eye.zoom > 1:
-            raise ValueError(
-                f"`zoom` must be 1 for a search, got {eye.zoom}: what is found is seen in the "
-                "finest window"
-            )
-        if isinstance(images.task, Search) and predict != "external":
-            raise ValueError(
-                f"`predict` must be 'external' for a search, got {predict!r}: "
-                "the location is the answer"
-            )
+        check_kind(images.task, eye, predict)
         self.images, self.eye, self.rows, self.copies = images, eye, rows, copies
         self.split, self.predict, self.reward, self.cost = split, predict, reward, cost
         self.task: Task | Search = images.task
         self.device = images.device
-        self._reward = REWARDS[reward]
         self._lengths = lengths_of(*images.shape[1:], self.device)
         self._scale = action_scale(eye.reach, self._lengths)
         self._prepared = images.prepared(eye.all_levels, memory)
@@ -152,27 +130,27 @@ class GlimpseBatch:
     @property
     def count(self) -> Int64[Tensor, "B"]:
         """How many glimpses each row has had."""
-        return self._count.clone()
+        return self._eyes.count.clone()
 
     @property
     def trail(self) -> Float32[Tensor, "B T 2"]:
         """Where each row has looked so far, in units of actions; NaN where it has not yet."""
-        return self._trail.clone()
+        return self._eyes.trail.clone()
 
     @property
     def sensed(self) -> Float32[Tensor, "B T 2"]:
         """The same in locations of the image, whatever the eye's reach."""
-        return self._trail * self._scale.float().view(-1, 1, 2)
+        return self._eyes.trail * self._scale.float().view(-1, 1, 2)
 
     @property
     def level(self) -> Int64[Tensor, "B"]:
         """The level of zoom of each row, from 0, the finest."""
-        return self._zoom.clone()
+        return self._eyes.level.clone()
 
     @property
     def levels(self) -> Int64[Tensor, "B T"]:
         """The level of zoom of each of these looks, from 0, the finest."""
-        return self._levels.clone()
+        return self._eyes.levels.clone()
 
     @property
     def shape(self) -> tuple[int, int, int] | None:
@@ -244,23 +222,23 @@ class GlimpseBatch:
         """
         size = self.eye.action_size
         check_step(action, answer, self._assignment.rows, size, self.scores, self.predict)
-        going_on, before = ~self._over, self._count.clone()
-        if answer is not None:
-            self._keep(answer.detach(), going_on)
+        going_on, before = ~self._over, self._eyes.count.clone()
         looking = going_on
-        if self.predict != "external":  # the last step only brings an answer
-            looking = going_on & (self._count < self.eye.glimpses)
+        if self._judge is not None and answer is not None:
+            self._judge.keep(answer.detach(), before, going_on)
+            looking = going_on & (before < self.eye.glimpses)  # the last step only brings an answer
         self._move(action, looking, going_on)
-        reward = 0 - self.cost * (self._count - before).float()
-        if answer is not None:
-            reward += self._judge(before) * going_on
+        looks = (self._eyes.count - before).float()
+        reward = 0 - self.cost * looks
+        info = {"target": self._target.clone()}
+        if self._judge is not None:
+            reward += self._judge.reward(self._target, before, self._over) * going_on
+            if self.predict == "dict":
+                info |= {"loss": self._judge.loss(self._target, before), "cost": self.cost * looks}
         if isinstance(self.task, Search):
-            found = (self._count > before) & self._covers(self.task)
+            found = (looks > 0) & self._covers(self.task)
             self._over |= found
             reward += found
-        info = {"target": self._target.clone()}
-        if self.predict == "dict":
-            info |= {"loss": self._loss(before), "cost": self.cost * (self._count - before).float()}
         return self._observe(), reward, self._over.clone(), torch.zeros_like(self._over), info
 
     def twin(self) -> "GlimpseBatch":
@@ -315,18 +293,10 @@ class GlimpseBatch:
             self._lengths = self.images.sizes[self._assignment.index].double()
             self._scale = action_scale(self.eye.reach, self._lengths)
         self._show(which)
-        given = self.eye.glimpses - self.eye.actions  # the glimpse that nobody chooses, if any
         self._steps[which] = 0
-        self._count[which] = given
         self._over[which] = self._last_step == 0
-        self._location[which] = 0
-        self._zoom[which] = self.eye.zoom // 2  # as an action of 0 chooses
-        if self.eye.first == "random":
-            self._location[which] = self._assignment.first_locations(which)
-        self._trail[which] = torch.nan
-        self._levels[which] = self.eye.zoom // 2
-        if given:
-            self._trail[which, 0] = self._location[which]
+        random = self.eye.first == "random"
+        self._eyes.begin(which, self._assignment.first_locations(which) if random else None)
 
     def _move(
         self,
@@ -335,39 +305,29 @@ class GlimpseBatch:
         going_on: Bool[Tensor, "B"],
     ) -> None:
         """Move those who look and do not stop, and count a step for those who go on."""
-        eye, action = self.eye, action.detach().float().clamp(-1, 1)
-        target = action[:, :2]
-        if eye.stride is not None:
-            stride = action_scale(eye.stride, self._lengths) / self._scale
-            target = (self._location + target * stride.float()).clamp(-1, 1)
-        if eye.stop:
+        action, stride = action.detach().float().clamp(-1, 1), None
+        if self.eye.stride is not None:
+            stride = (action_scale(self.eye.stride, self._lengths) / self._scale).float()
+        if self.eye.stop:
             stopping = going_on & (action[:, -1] > 0)
             looking = looking & ~stopping
             self._over |= stopping
-        self._location.copy_(torch.where(looking[:, None], target, self._location))
-        if eye.zoom > 1:
-            level = ((action[:, 2] + 1) / 2 * eye.zoom).long().clamp(max=eye.zoom - 1)
-            self._zoom.copy_(torch.where(looking, level, self._zoom))
+        self._eyes.move(action, looking, stride)
         self._steps += going_on
-        self._count += looking
         self._over |= self._steps >= self._last_step
-        last = (self._count - 1).clamp(min=0)[:, None]
-        self._trail.scatter_(1, last[..., None].expand(-1, 1, 2), self._location[:, None])
-        self._levels.scatter_(1, last, self._zoom[:, None])
 
     def _allot(self, rows: int) -> None:
         self._assignment.allot(rows)
         self._target = self._assignment.target
-        whole = torch.zeros(rows, dtype=torch.int64, device=self.device)
-        self._steps, self._over, self._index = whole, whole.bool(), torch.arange(rows).to(whole)
-        self._count, self._zoom = whole.clone(), whole.clone()
-        glimpses, channels = self.eye.glimpses, self.images.shape[0]
-        self._location = torch.zeros(rows, 2, device=self.device)
-        self._trail = self._location.new_zeros(rows, glimpses, 2)
-        self._levels = whole.new_zeros(rows, glimpses)
-        self._answers = self._location.new_zeros(rows, glimpses, self.scores)
+        self._steps = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        self._over, self._index = self._steps.bool(), torch.arange(rows).to(self._steps)
+        self._eyes = Fixations(self.eye, rows, self.device)
         side = self.eye.context or 0
-        self._context = self._location.new_zeros(rows, channels, side, side)
+        self._context = torch.zeros(rows, self.channels, side, side, device=self.device)
+        self._judge = None
+        if self.predict != "external":
+            task, glimpses = answered(self.task), self.eye.glimpses
+            self._judge = Judge(task, self.reward, rows, glimpses, self.device)
 
     def _show(self, which: Rows) -> None:
         """Put the rows' new images before the eye."""
@@ -401,49 +361,21 @@ class GlimpseBatch:
         glimpse = self._view.look(self._index, self._centre(), self._windows)
         eye = self.eye
         if eye.zoom > 1:  # of the windows of all levels those of the row's own
-            number = self._zoom[:, None] + torch.arange(eye.sensor.scales, device=self.device)
+            number = self._eyes.level[:, None] + torch.arange(eye.sensor.scales, device=self.device)
             number = number[..., None, None, None].expand(-1, -1, *glimpse.shape[2:])
             glimpse = glimpse.gather(1, number)
         if eye.first == "agent":
-            glimpse = glimpse * (self._count > 0)[:, None, None, None, None]
+            glimpse = glimpse * (self._eyes.count > 0)[:, None, None, None, None]
         observation = {
             "glimpse": glimpse,
-            "location": self._location.clone(),
-            "step": self._count[:, None].float(),
+            "location": self._eyes.location.clone(),
+            "step": self._eyes.count[:, None].float(),
         }
         if eye.zoom > 1:
-            observation["zoom"] = self._zoom[:, None].float()
+            observation["zoom"] = self._eyes.level[:, None].float()
         if eye.context is not None:
             observation["context"] = self._context.clone()
         return observation
-
-    def _keep(self, answer: Float[Tensor, "B n"], going_on: Bool[Tensor, "B"]) -> None:
-        """Write down the answers about the glimpses seen last, for all glimpses that are left.
-
-        So the answer of who stops stays his answer.
-        """
-        last = (self._count - 1)[:, None, None]
-        left = torch.arange(self.eye.glimpses, device=self.device)[None, :, None] >= last
-        left &= going_on[:, None, None]
-        self._answers = torch.where(left, answer.float()[:, None], self._answers)
-
-    def _judge(self, count: Int64[Tensor, "B"]) -> Float32[Tensor, "B"]:
-        """Return the reward of the answers just kept, about glimpse number `count`.
-
-        Before any glimpse it is 0; who stops gets that of all the glimpses that are left, too.
-        """
-        reward = self._reward(answered(self.task), self._answers, self._target)  # (B, T)
-        glimpse = torch.arange(1, self.eye.glimpses + 1, device=self.device)
-        paid = glimpse == count[:, None]
-        paid |= self._over[:, None] & (glimpse > count[:, None])
-        return (reward * paid).sum(dim=1).masked_fill(count == 0, 0)
-
-    def _loss(self, count: Int64[Tensor, "B"]) -> Float32[Tensor, "B"]:
-        """Return the loss of the answers about glimpse number `count`; before any it is 1."""
-        task = answered(self.task)
-        loss = task.loss(self._answers, self._target) / task.blind
-        last = (count - 1).clamp(min=0)[:, None]
-        return loss.gather(1, last)[:, 0].masked_fill(count == 0, 1)
 
     @property
     def _last_step(self) -> int:
@@ -452,7 +384,7 @@ class GlimpseBatch:
 
     def _centre(self) -> Float64[Tensor, "B 2"]:
         """Return where each row looks, in pixels."""
-        return checked_to_pixels(self._location * self._scale, self._lengths)
+        return checked_to_pixels(self._eyes.location * self._scale, self._lengths)
 
     def _covers(self, search: Search) -> Bool[Tensor, "B"]:
         """Return whether each row looks at the place it is to find."""

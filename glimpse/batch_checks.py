@@ -1,4 +1,4 @@
-"""What `reset` and `step` of an engine are given, checked before anything changes."""
+"""What an engine, its `reset` and its `step` are given, checked before anything changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +9,8 @@ from jaxtyping import Bool, Int64, Shaped
 from torch import Tensor
 
 from .checks import check_shape, whole_numbers
+from .eye import Eye
+from .tasks import Search, Sequence, Task
 
 
 def checked_options(
@@ -39,6 +41,33 @@ def checked_options(
         groups = None if mask is None else rows // copies
         indices = _checked_indices(indices, groups, images).to(device)
     return indices, mask
+
+
+def check_kind(task: Task | Search, eye: Eye, predict: str) -> None:
+    """Refuse an eye or a judge that does not fit what is asked.
+
+    Raises:
+        ValueError: A search is to be answered or zoomed, or a sequence stopped or cut short.
+    """
+    if isinstance(task, Sequence) and eye.stop:
+        raise ValueError(
+            "`stop` must be False for a sequence, got True: every answer needs its glimpses"
+        )
+    if isinstance(task, Sequence) and eye.glimpses < task.length:
+        raise ValueError(
+            f"`glimpses` must be at least {task.length}, one for each answer of a "
+            f"sequence, got {eye.glimpses}: choose more"
+        )
+    if isinstance(task, Search) and eye.zoom > 1:
+        raise ValueError(
+            f"`zoom` must be 1 for a search, got {eye.zoom}: what is found is seen in the "
+            "finest window"
+        )
+    if isinstance(task, Search) and predict != "external":
+        raise ValueError(
+            f"`predict` must be 'external' for a search, got {predict!r}: "
+            "the location is the answer"
+        )
 
 
 def check_step(
