@@ -20,7 +20,7 @@ def squeeze_excitation(m: Any, x: Tensor) -> Tensor:
 
 
 def efficient_channel(m: Any, x: Tensor) -> Tensor:
-    gain = torch.sigmoid(m.convolution(x.mean((2, 3))[:, None]))[:, 0]
+    gain = torch.sigmoid(m.convolve(x.mean((2, 3))[:, None]))[:, 0]
     return x * gain[:, :, None, None]
 
 
@@ -29,7 +29,7 @@ def convolutional_block(m: Any, x: Tensor) -> Tensor:
     said = [m.channel.excite(F.relu(m.channel.squeeze(pooled))) for pooled in (mean, most)]
     x = x * torch.sigmoid(said[0] + said[1])[:, :, None, None]
     pooled = torch.cat([x.amax(1, keepdim=True), x.mean(1, keepdim=True)], dim=1)
-    return x * torch.sigmoid(m.spatial.norm(m.spatial.convolution(pooled)))
+    return x * torch.sigmoid(m.spatial.norm(m.spatial.convolve(pooled)))
 
 
 def bottleneck(m: Any, x: Tensor) -> Tensor:

@@ -107,10 +107,48 @@ def check_count(least: int, **values: int) -> None:
         ValueError: A value is too small or a fraction.
     """
     for name, value in values.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        whole = isinstance(value, Integral | torch.SymInt) and not isinstance(value, bool)
+        if not whole or value < least:
             raise ValueError(
                 f"`{name}` must be a whole number from {least}, got {value!r}: choose another"
             )
+
+
+def check_counts(least: int, **values: Sequence[int]) -> None:
+    """Refuse what is not a list of whole numbers from `least`, each under its own name.
+
+    Raises:
+        ValueError: It is something else, or one of them is too small or a fraction.
+    """
+    for name, value in values.items():
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError(
+                f"`{name}` must be a list of whole numbers, got {value!r}: write ({least}, ...)"
+            )
+        for number in value:
+            check_count(least, **{name: number})
+
+
+def check_share(**values: float) -> None:
+    """Refuse what is not a number from 0 to 1, each under its own name.
+
+    Raises:
+        ValueError: A value is another.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value <= 1:
+            raise ValueError(f"`{name}` must be in [0, 1], got {value!r}: choose another")
+
+
+def check_switch(**values: bool) -> None:
+    """Refuse what is neither True nor False, each under its own name.
+
+    Raises:
+        ValueError: A value is another.
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"`{name}` must be True or False, got {value!r}: choose one")
 
 
 def whole_numbers(name: str, numbers: Any) -> Tensor:

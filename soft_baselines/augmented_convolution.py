@@ -13,11 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from glimpse.checks import check_count
+from glimpse.checks import check_count, check_counts, check_share
 
-from .heads import head_groups, join_heads, split_heads
+from .heads import join_heads, split_heads
 from .maps import check_maps
-from .piecewise import concatenate
+from .piecewise import concatenate, slices
 from .softmax_attention import softmax_attention
 
 
@@ -58,9 +58,11 @@ class AugmentedConvolution(nn.Module):
         size: tuple[int, int] = (32, 32),
     ) -> None:
         super().__init__()
-        check_count(
-            1, kernel=kernel, heads=heads, key_least=key_least, height=size[0], width=size[1]
-        )
+        check_count(1, kernel=kernel, heads=heads, key_least=key_least)
+        check_share(key_share=key_share, value_share=value_share)
+        check_counts(1, size=size)
+        if len(size) != 2:
+            raise ValueError(f"`size` must be height and width, got {size!r}: give two numbers")
         if kernel % 2 == 0:
             raise ValueError(f"`kernel` must be odd, got {kernel}: use {kernel + 1}")
         self.key_width = max(round(key_share * channels / heads), key_least) * heads
@@ -125,7 +127,7 @@ class AugmentedConvolution(nn.Module):
                 across=torch.einsum("bmdyx,xkd->bmyxk", asked, across).flatten(2, 3),
             )
 
-        groups = head_groups(self.heads, len(maps) * height * width * (height + width), maps)
+        groups = slices(self.heads, maps.shape[0] * height * width * (height + width), maps)
         gathered = concatenate(map(gather, groups), values.shape)
         attended: Tensor = self.project(join_heads(gathered, (height, width)))
         return attended
@@ -134,4 +136,4 @@ class AugmentedConvolution(nn.Module):
 def _offsets(embeddings: Float[Tensor, "S D"], length: int) -> Float[Tensor, "N N D"]:
     """Return the embedding of every key's offset from every query along an axis of `length`."""
     at = torch.arange(length, device=embeddings.device)
-    return embeddings[at[None, :] - at[:, None] + len(embeddings) // 2]
+    return embeddings[at[None, :] - at[:, None] + embeddings.shape[0] // 2]

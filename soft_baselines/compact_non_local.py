@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_at_least, check_count, check_name
 
-from .limits import check_divides
 from .maps import check_maps
 
 
@@ -92,7 +91,12 @@ class CompactNonLocal(nn.Module):
         check_at_least(0, gamma=gamma)
         check_name("kernel", kernel, ("dot", "gaussian"))
         inner = channels // 2
-        check_divides("groups", groups, math.gcd(channels, inner))
+        check_count(1, groups=groups)
+        if channels % groups or inner % groups:
+            raise ValueError(
+                f"`groups` must divide the {channels} channels and half of them, {inner}, got "
+                f"{groups}: choose {math.gcd(channels, inner)}, for example"
+            )
         self.channels = channels
         self.groups = groups
         self.kernel = kernel

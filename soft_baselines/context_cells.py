@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_count
 
-from .limits import reduced
 from .maps import check_maps
 from .projections import normed_conv
 from .softmax_attention import softmax_attention
@@ -52,8 +51,9 @@ class ObjectContext(nn.Module):
         pool: int = 1,
     ) -> None:
         super().__init__()
-        keys = reduced(channels, 2) if keys is None else keys
-        values = reduced(channels, 2) if values is None else values
+        check_count(2 if None in (keys, values) else 1, channels=channels)
+        keys = channels // 2 if keys is None else keys
+        values = channels // 2 if values is None else values
         check_count(1, keys=keys, values=values, cells=cells, pool=pool)
         self.cells, self.pool = cells, pool
         self.key = normed_conv(channels, keys, bias=True, slope=SLOPE)

@@ -115,7 +115,7 @@ class SpatialGate(nn.Module):
             raise ValueError(f"`kernel` must be odd, got {kernel}: the gate must fit the maps")
         self.channels = channels
         self.official = variant == "official"
-        self.convolution = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=not self.official)
+        self.convolve = nn.Conv2d(2, 1, kernel, padding=kernel // 2, bias=not self.official)
         self.norm = nn.BatchNorm2d(1, momentum=0.01) if self.official else nn.Identity()
         if isinstance(self.norm, nn.BatchNorm2d):
             nn.init.zeros_(self.norm.weight)
@@ -134,4 +134,4 @@ class SpatialGate(nn.Module):
             )
         mean, maximum = maps.mean(dim=1, keepdim=True), maps.amax(dim=1, keepdim=True)
         pooled = torch.cat([maximum, mean] if self.official else [mean, maximum], dim=1)
-        return maps * torch.sigmoid(self.norm(self.convolution(pooled)))
+        return maps * torch.sigmoid(self.norm(self.convolve(pooled)))

@@ -15,11 +15,10 @@ from glimpse.checks import check_count
 
 from .limits import reduced
 from .maps import check_maps
-from .piecewise import concatenate
+from .piecewise import concatenate, slices
 from .projections import normed_conv
 
 _SLOPE = 0.01  # of InPlaceABN
-_NUMBERS = 2**20  # of the maps that gather at once
 
 
 class CrissCross(nn.Module):
@@ -60,14 +59,12 @@ class CrissCross(nn.Module):
 
     def _once(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         weights = _weights(self.query(maps), self.key(maps))
+        values: Tensor = self.value(maps)
         # Some channels at a time: the products go through copies of another layout.
-        count = max(1, _NUMBERS // maps[:, 0].numel())
-        parts = zip(
-            torch.split(maps, count, dim=1),
-            torch.split(self.value(maps), count, dim=1),
-            strict=True,
+        made = (
+            torch.addcmul(maps[:, some], self.gamma, _gathered(weights, values[:, some]))
+            for some in slices(maps.shape[1], maps[:, 0].numel(), maps)
         )
-        made = (torch.addcmul(part, self.gamma, _gathered(weights, value)) for part, value in parts)
         return concatenate(made, maps.shape)
 
 
@@ -134,7 +131,7 @@ def _gathered(
     weights: Float[Tensor, "B H W L"], value: Float[Tensor, "B c H W"]
 ) -> Float[Tensor, "B c H W"]:
     """Return what every position gets from its column and its row."""
-    down, across = torch.split(weights, list(value.shape[2:]), dim=3)
+    down, across = weights[..., : value.shape[2]], weights[..., value.shape[2] :]
     column = value.permute(0, 3, 1, 2) @ down.permute(0, 2, 3, 1)  # (B, W, c, H)
     row = value.permute(0, 2, 1, 3) @ across.mT  # (B, H, c, W)
     return column.permute(0, 2, 3, 1) + row.permute(0, 2, 1, 3)

@@ -103,7 +103,7 @@ def read(maps: Float[Tensor, "B C H W"], at: Window) -> Float[Tensor, "B C N N"]
     Raises:
         ValueError: The window is of another size or number of maps.
     """
-    batch, sides = len(at.gain), f"{at.down.shape[2]} {at.across.shape[2]}"
+    batch, sides = at.gain.shape[0], f"{at.down.shape[2]} {at.across.shape[2]}"
     check_shape("maps", maps, f"{batch} C {sides}", mend="make the window for these maps")
     patch = at.down[:, None] @ maps @ at.across[:, None].mT
     return at.gain[:, None, None, None] * patch

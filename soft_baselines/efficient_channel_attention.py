@@ -54,7 +54,7 @@ class EfficientChannelAttention(nn.Module):
                 f"`kernel` must be odd, got {size}: a channel has as many neighbours on both sides"
             )
         self.channels = channels
-        self.convolution = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
+        self.convolve = nn.Conv1d(1, 1, size, padding=size // 2, bias=False)
 
     def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """Return the maps, scaled.
@@ -64,7 +64,7 @@ class EfficientChannelAttention(nn.Module):
         """
         check_maps(maps, self.channels)
         means = maps.mean(dim=(2, 3))
-        scale = torch.sigmoid(self.convolution(means[:, None])[:, 0])  # (B, C)
+        scale = torch.sigmoid(self.convolve(means[:, None])[:, 0])  # (B, C)
         return maps * scale[:, :, None, None]
 
 

@@ -10,16 +10,18 @@ ICCV 2019, section 3. Its other instances are `deformable_convolution.py` and
 `dynamic_convolution.py`.
 """
 
+import re
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
-from .heads import head_groups, join_heads, split_heads
+from .heads import join_heads, split_heads
 from .limits import check_divides
 from .maps import check_maps
-from .piecewise import concatenate
+from .piecewise import concatenate, slices
 from .softmax_attention import softmax_attention
 
 WAVE = 1000.0
@@ -54,7 +56,7 @@ class GeneralisedAttention(nn.Module):
         self, channels: int, *, terms: str = "1111", heads: int = 8, stride: int = 1
     ) -> None:
         super().__init__()
-        if len(terms) != 4 or set(terms) - {"0", "1"} or "1" not in terms:
+        if not isinstance(terms, str) or not re.fullmatch("[01]{4}", terms) or terms == "0000":
             raise ValueError(
                 f"`terms` must be four digits 0 or 1, one of them 1, got {terms!r}: "
                 "'0010' is the third alone"
@@ -92,7 +94,8 @@ class GeneralisedAttention(nn.Module):
         return torch.addcmul(maps, self.gamma, self.project(self._gathered(maps)))
 
     def _gathered(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
-        (batch, _, height, width), positions = maps.shape, maps.shape[2:].numel()
+        (batch, _, height, width) = maps.shape
+        positions = height * width
         asked = maps[:, :, :: self.stride, :: self.stride]
         queries = None if self.query is None else split_heads(self.query(maps), self.heads)
         values = split_heads(self.value(asked), self.heads)
@@ -117,7 +120,7 @@ class GeneralisedAttention(nn.Module):
                 content, keys[:, some], values[:, some], down=rows, across=columns
             )
 
-        groups = head_groups(self.heads, batch * positions * sum(asked.shape[2:]), maps)
+        groups = slices(self.heads, batch * positions * sum(asked.shape[2:]), maps)
         wanted = 1 if self.terms == "0010" else positions
         shape = (batch, self.heads, values.shape[2], wanted)
         gathered = concatenate(map(gather, groups), shape)
@@ -133,8 +136,9 @@ class GeneralisedAttention(nn.Module):
 
     def _from_each(self, known: Float[Tensor, "N M D"], some: slice) -> Float[Tensor, "Q K m D"]:
         """Return what some heads know of every key's offset from every query."""
-        at = torch.arange(len(known) // 2 + 1, device=known.device)
-        return known[at[None, :: self.stride] - at[:, None] + len(at) - 1, some]
+        middle = known.shape[0] // 2  # where the offset is zero
+        at = torch.arange(middle + 1, device=known.device)
+        return known[at[None, :: self.stride] - at[:, None] + middle, some]
 
 
 def encode(offsets: Int[Tensor, "*N"], width: int) -> Float[Tensor, "*N {width}"]:

@@ -7,6 +7,7 @@ Source: Y. Cao, J. Xu, S. Lin, F. Wei, H. Hu, "GCNet: Non-local networks meet
 squeeze-excitation networks and beyond", ICCV workshops 2019, equation 5.
 """
 
+from collections import OrderedDict
 from typing import Literal
 
 import torch
@@ -82,5 +83,10 @@ def _transform(channels: int, width: int) -> nn.Sequential:
     for weights in last.parameters():
         nn.init.zeros_(weights)
     return nn.Sequential(
-        nn.Conv2d(channels, width, 1), nn.LayerNorm([width, 1, 1]), nn.ReLU(), last
+        OrderedDict(
+            squeeze=nn.Conv2d(channels, width, 1),
+            norm=nn.LayerNorm([width, 1, 1]),
+            relu=nn.ReLU(),
+            excite=last,
+        )
     )

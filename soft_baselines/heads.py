@@ -6,14 +6,9 @@ Convention:
     Axis letters: B batch, M heads, N positions, D features.
 """
 
-from collections.abc import Iterator
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-# How many numbers are held at once of what is made for some heads after the other: 8 MiB.
-NUMBERS = 2**21
 
 
 def split_heads(maps: Float[Tensor, "B C H W"], heads: int) -> Float[Tensor, "B M D N"]:
@@ -24,17 +19,3 @@ def split_heads(maps: Float[Tensor, "B C H W"], heads: int) -> Float[Tensor, "B 
 def join_heads(values: Float[Tensor, "B M D N"], size: tuple[int, int]) -> Float[Tensor, "B C H W"]:
     """Return what was split as maps of `size` (H, W)."""
     return torch.unflatten(values.flatten(1, 2), 2, size)
-
-
-def head_groups(heads: int, each: int, like: Tensor) -> Iterator[slice]:
-    """Yield which heads to serve together, so that on a CPU little memory is held at once.
-
-    Args:
-        heads: How many there are.
-        each: How many numbers one of them needs.
-        like: Is where the work is done.
-    """
-    alone = like.is_cpu and not torch.compiler.is_compiling()
-    together = max(1, min(heads, NUMBERS // each)) if alone else heads
-    for first in range(0, heads, together):
-        yield slice(first, first + together)

@@ -20,7 +20,7 @@ from glimpse.checks import check_name
 
 from .places import paper_places
 from .registry import ATTENTION, make
-from .resnet import BasicBlock, Bottleneck
+from .resnet import BasicBlock, Bottleneck, Input
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -61,10 +61,12 @@ def insert(
         network: Any; a `ResNet` or `SmallResNet` knows its `branches`, `blocks` and `stages`.
         name: One of `ATTENTION`.
         where: Names of layers, or patterns as of file names: `"layer3.*.bn2"`. By default, in a
-            `ResNet` or `SmallResNet`, where the papers have it: at the end of every residual
-            branch, before the addition; "bam" after every stage but the last; "gc" at the end of
-            every branch but those of the first stage; self-attention after the last but one block
-            of the last stage but one.
+            `ResNet` or `SmallResNet`, where the papers have it (`places.py`): gates at the end of
+            every residual branch, before the addition; "gc", "aa_conv" and "deformable_conv" so in
+            all stages but the first, "generalised" in the last two; "bam" and "residual" after
+            every stage but the last; "non_local", "cgnl" and "mhsa" after the last but one block
+            of the last stage but one; those that choose a part of the image before all layers;
+            heads of segmentation networks and "interaction_aware" after the last stage.
         images: Such as the network takes; it is run on them, without gradients and in evaluation,
             to learn the channels of layers that do not tell.
         options: Of the module.
@@ -82,7 +84,10 @@ def insert(
     places = dict(_places(network))
     chosen = _chosen(network, name, where, places)
     layers = {at: getattr(*places[at]) for at in chosen}
-    seen = {} if images is None else _channels_seen(network, layers, images)
+    seen = {}
+    if images is not None:
+        dimensions = options.get("dimensions", 2)  # another number is refused by the module
+        seen = _channels_seen(network, layers, images, {1: 3, 3: 5}.get(dimensions, 4))
     modules = {
         at: _fitted(make(name, seen[at] if seen else _told(at, layer), **options), layer, network)
         for at, layer in layers.items()
@@ -93,8 +98,10 @@ def insert(
 
 
 def _places(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, tuple[nn.Module, str]]]:
-    """Yield every layer's name, and the module and the attribute that hold it."""
-    for key, layer in network.named_children():
+    """Yield every name of every layer, and the module and the attribute that hold it."""
+    for key, layer in network.named_modules(remove_duplicate=False):
+        if not key or "." in key:
+            continue
         yield f"{prefix}{key}", (network, key)
         while isinstance(layer, After):
             layer = layer.layer
@@ -105,8 +112,11 @@ def _chosen(
     network: nn.Module, name: str, where: str | Iterable[str] | None, places: Mapping[str, Any]
 ) -> list[str]:
     if where is None:
-        where = paper_places(network, name, ATTENTION[name].domain)
-    patterns = [where] if isinstance(where, str) else list(where)
+        where = paper_places(network, name)
+    patterns = [where] if isinstance(where, str) or not isinstance(where, Iterable) else list(where)
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise ValueError(f"`where` must be names of layers, got {pattern!r}: write 'layer1'")
     if not patterns:
         raise ValueError("`where` must be at least one layer's name, got none: name one")
     chosen: dict[str, None] = {}
@@ -127,9 +137,11 @@ def _told(at: str, layer: nn.Module) -> int:
     match layer:
         case After():
             return _told(at, layer.layer)
-        case nn.Conv2d() | nn.ConvTranspose2d() | BasicBlock() | Bottleneck():
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d() | nn.ConvTranspose2d():
             return layer.out_channels
-        case nn.BatchNorm2d():
+        case BasicBlock() | Bottleneck() | Input():
+            return layer.out_channels
+        case nn.BatchNorm1d() | nn.BatchNorm2d() | nn.BatchNorm3d():
             return layer.num_features
         case nn.GroupNorm():
             return layer.num_channels
@@ -142,7 +154,7 @@ def _told(at: str, layer: nn.Module) -> int:
 
 
 def _channels_seen(
-    network: nn.Module, layers: Mapping[str, nn.Module], images: Tensor
+    network: nn.Module, layers: Mapping[str, nn.Module], images: Tensor, rank: int
 ) -> dict[str, int]:
     """Return the channels that layers give when the network is run."""
     shapes: dict[nn.Module, tuple[int, ...] | str] = {}
@@ -160,14 +172,17 @@ def _channels_seen(
             hook.remove()
         for module, mode in modes.items():
             module.training = mode
-    return {at: _channels_of(at, shapes.get(layer, "nothing")) for at, layer in layers.items()}
+    return {
+        at: _channels_of(at, shapes.get(layer, "nothing"), rank) for at, layer in layers.items()
+    }
 
 
-def _channels_of(at: str, shape: tuple[int, ...] | str) -> int:
-    if not isinstance(shape, str) and len(shape) == 4:
+def _channels_of(at: str, shape: tuple[int, ...] | str, rank: int) -> int:
+    if not isinstance(shape, str) and len(shape) == rank:
         return shape[1]
+    wanted = {3: "B, C, T", 4: "B, C, H, W", 5: "B, C, T, H, W"}[rank]
     raise ValueError(
-        f"output of {at!r} must be (B, C, H, W), got {shape}: name a layer that gives feature maps"
+        f"output of {at!r} must be ({wanted}), got {shape}: name a layer that gives feature maps"
     )
 
 

@@ -22,9 +22,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glimpse.checks import check_at_least, check_shape
+from glimpse.checks import check_at_least, check_counts
 
-from .limits import reduced
+from .limits import check_dimensions, reduced
+from .maps import check_maps
 
 _AXES = {2: "H W", 3: "T H W"}
 
@@ -72,10 +73,8 @@ class InteractionAware(nn.Module):
         dimensions: int = 2,
     ) -> None:
         super().__init__()
-        if dimensions not in _AXES:
-            raise ValueError(
-                f"`dimensions` must be 2 or 3, got {dimensions}: images have 2, videos 3"
-            )
+        check_dimensions(dimensions, _AXES)
+        check_counts(1, others=others)
         check_at_least(0, sharpness=sharpness)
         self.channels, self.dimensions, self.sharpness = (channels, *others), dimensions, sharpness
         count = reduced(min(self.channels), reduction)
@@ -94,7 +93,7 @@ class InteractionAware(nn.Module):
         """
         attention = self.attention(maps, *others).mean(dim=0)  # (B, N)
         gain = attention.shape[1] * attention
-        return maps * gain.reshape(len(maps), 1, *maps.shape[2:])
+        return maps * gain.reshape(-1, 1, *maps.shape[2:])
 
     def attention(
         self, maps: Float[Tensor, "B C *N"], *others: Float[Tensor, "B _ *_"]
@@ -139,8 +138,9 @@ class InteractionAware(nn.Module):
         """Return what is added to the loss of the task; the weights of the parts are ours.
 
         Raises:
-            ValueError: The maps are of another shape.
+            ValueError: The maps are of another shape, or a weight is below 0.
         """
+        check_at_least(0, orthogonality=orthogonality, diversity=diversity)
         terms = self.terms(maps, *others)
         return terms.variance + orthogonality * terms.orthogonality + diversity * terms.diversity
 
@@ -153,8 +153,12 @@ class InteractionAware(nn.Module):
                 "give those of `channels` and `others`, in this order"
             )
         for layer, width in zip(given, self.channels, strict=True):
-            mend = "give the channels that it was made for"
-            check_shape("maps", layer, f"B {width} {_AXES[self.dimensions]}", mend=mend)
+            check_maps(layer, width, axes=_AXES[self.dimensions])
+            if layer.shape[0] != maps.shape[0]:
+                raise ValueError(
+                    f"maps of all layers must be of as many images, got {maps.shape[0]} and "
+                    f"{layer.shape[0]}: give those of the same images"
+                )
         size, mode = maps.shape[2:], "bilinear" if self.dimensions == 2 else "trilinear"
         resized = (x if x.shape[2:] == size else F.interpolate(x, size, mode=mode) for x in given)
         return [F.normalize(x.flatten(2), dim=1).mT for x in resized]

@@ -1,5 +1,7 @@
 """What several modules refuse alike: reductions, heads, groups and batches that do not fit."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from glimpse.checks import check_count
@@ -11,8 +13,8 @@ def reduced(channels: int, reduction: int) -> int:
     Raises:
         ValueError: Nothing would be left.
     """
-    check_count(1, channels=channels)
-    if not 1 <= reduction <= channels:
+    check_count(1, channels=channels, reduction=reduction)
+    if reduction > channels:
         raise ValueError(
             f"`reduction` must be in [1, {channels}], got {reduction}: of {channels} channels "
             "at least one must be left"
@@ -26,10 +28,25 @@ def check_divides(name: str, parts: int, whole: int) -> None:
     Raises:
         ValueError: `parts` is no divisor of `whole`.
     """
-    if parts < 1 or whole % parts:
+    check_count(1, **{name: parts})
+    if whole % parts:
         known = ", ".join(str(part) for part in range(1, whole + 1) if whole % part == 0)
         raise ValueError(
-            f"`{name}` must be a divisor of {whole}, got {parts}: choose one of {known or 'none'}"
+            f"`{name}` must be a divisor of {whole}, got {parts}: choose one of {known}"
+        )
+
+
+def check_dimensions(dimensions: int, known: Mapping[int, str]) -> None:
+    """Refuse a number of axes of maps that is not among those known.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if isinstance(dimensions, bool) or dimensions not in list(known):
+        wanted = " or ".join(str(number) for number in known)
+        raise ValueError(
+            f"`dimensions` must be {wanted}, got {dimensions!r}: sequences have 1, images 2, "
+            "videos 3"
         )
 
 

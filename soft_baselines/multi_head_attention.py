@@ -10,6 +10,8 @@ Source: A. Vaswani et al., "Attention is all you need", NeurIPS 2017, equation 1
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from glimpse.checks import check_switch
+
 from .heads import join_heads, split_heads
 from .limits import check_divides
 from .maps import check_maps
@@ -34,6 +36,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, channels: int, *, heads: int = 8, bias: bool = True) -> None:
         super().__init__()
         check_divides("heads", heads, channels)
+        check_switch(bias=bias)
         self.channels = channels
         self.heads = heads
         self.query_key_value = nn.Conv2d(channels, 3 * channels, 1, bias=bias)

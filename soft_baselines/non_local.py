@@ -12,9 +12,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glimpse.checks import check_name, check_shape
+from glimpse.checks import check_name, check_switch
 
-from .limits import reduced
+from .limits import check_dimensions, reduced
+from .maps import check_maps
 from .softmax_attention import softmax_attention
 
 KINDS = ("gaussian", "embedded", "dot", "concatenation")
@@ -65,11 +66,8 @@ class NonLocal(nn.Module):
         super().__init__()
         check_name("kind", kind, KINDS)
         check_name("variant", variant, ("paper", "official"))
-        if dimensions not in _AXES:
-            raise ValueError(
-                f"`dimensions` must be 1, 2 or 3, got {dimensions}: sequences have 1, images 2, "
-                "videos 3"
-            )
+        check_dimensions(dimensions, _AXES)
+        check_switch(subsample=subsample, normalised=normalised, bias=bias)
         self.channels, self.kind, self.dimensions = channels, kind, dimensions
         self.subsample, self.official = subsample, variant == "official"
         width, conv = reduced(channels, reduction), _CONVOLUTIONS[dimensions]
@@ -89,12 +87,7 @@ class NonLocal(nn.Module):
         Raises:
             ValueError: They are of another shape.
         """
-        check_shape(
-            "maps",
-            maps,
-            f"B {self.channels} {_AXES[self.dimensions]}",
-            mend="give the channels that it was made for",
-        )
+        check_maps(maps, self.channels, axes=_AXES[self.dimensions])
         theta = self.theta(maps).flatten(2)  # (B, D, N)
         seen = self._pooled(maps) if self.official else maps
         phi, g = self.phi(seen), self.g(seen)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from glimpse.checks import check_count
+from glimpse.checks import check_count, check_counts, check_share
 
 from .context_cells import SLOPE, ObjectContext
 from .maps import check_maps
@@ -44,6 +44,7 @@ class BaseObjectContext(nn.Module):
         dropout: float = 0.05,
     ) -> None:
         super().__init__()
+        check_share(dropout=dropout)
         self.context = ObjectContext(channels, keys=keys, values=values)
         self.fuse = normed_conv(2 * channels, channels, bias=True, slope=SLOPE)
         self.dropout = nn.Dropout2d(dropout)
@@ -76,7 +77,9 @@ class PyramidObjectContext(nn.Module):
         self, channels: int, *, grids: Sequence[int] = (1, 2, 3, 6), dropout: float = 0.05
     ) -> None:
         super().__init__()
+        check_counts(1, grids=grids)
         check_count(1, grids=len(grids))
+        check_share(dropout=dropout)
         self.channels = channels
         self.contexts = nn.ModuleList(
             ObjectContext(channels, values=channels, cells=cells) for cells in grids
@@ -123,6 +126,9 @@ class AtrousObjectContext(nn.Module):
     ) -> None:
         super().__init__()
         check_count(1, channels=channels)
+        check_count(2, width=width)
+        check_counts(1, dilations=dilations)
+        check_share(dropout=dropout)
         self.channels = channels
         self.context = nn.Sequential(
             normed_conv(channels, width, 3, bias=True, slope=SLOPE),
@@ -163,11 +169,11 @@ def _fused(layer: nn.Sequential, parts: Iterable[Float[Tensor, "B _ H W"]]) -> T
     weights, size, made = convolve.weight.flatten(1), None, None
     for part in parts:
         mine, weights = torch.tensor_split(weights, [part.shape[1]], dim=1)
-        mine, columns = mine.expand(len(part), -1, -1), part.flatten(2)
+        mine, columns = mine.to(part.dtype).expand(part.shape[0], -1, -1), part.flatten(2)
         if made is None or size is None:
             size = part.shape[2:]
             bias = weights.new_zeros(1) if convolve.bias is None else convolve.bias[:, None]
-            made = torch.baddbmm(bias, mine, columns)
+            made = torch.baddbmm(bias.to(part.dtype), mine, columns)
         else:
             made.baddbmm_(mine, columns)
         del part, columns  # before the next is made

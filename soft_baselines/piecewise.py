@@ -1,9 +1,28 @@
-"""What is made piece by piece, as one tensor."""
+"""Work done piece by piece, so that less memory is held at once."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
+
+# How many numbers a piece may need: 4 MiB of float32.
+NUMBERS = 2**20
+
+
+def slices(number: int, each: int, like: Tensor) -> Iterator[slice]:
+    """Yield which heads or channels to serve together; on a CPU few, elsewhere and compiled all.
+
+    Args:
+        number: How many there are.
+        each: How many numbers one of them needs.
+        like: Is where the work is done.
+    """
+    if torch.compiler.is_compiling() or not like.is_cpu:
+        yield slice(0, number)
+        return
+    together = min(number, max(1, NUMBERS // max(1, each)))
+    for first in range(0, number, together):
+        yield slice(first, first + together)
 
 
 def concatenate(pieces: Iterable[Tensor], shape: tuple[int, ...]) -> Tensor:

@@ -31,7 +31,9 @@ def normed_conv(
     padding = dilation * (kernel // 2)
     return nn.Sequential(
         OrderedDict(
-            conv=nn.Conv2d(channels, width, kernel, padding=padding, dilation=dilation, bias=bias),
+            convolve=nn.Conv2d(
+                channels, width, kernel, padding=padding, dilation=dilation, bias=bias
+            ),
             norm=nn.BatchNorm2d(width),
             # In place: normalisation does not need what it gave, for its gradients.
             activation=nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True),

@@ -8,6 +8,7 @@ Source: H. Li, P. Xiong, J. An, L. Wang, "Pyramid attention network for semantic
 BMVC 2018, section 3.
 """
 
+from collections import OrderedDict
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glimpse.checks import check_count, check_name, check_shape
+from glimpse.checks import check_count, check_name
 
 from .limits import check_training_batch
 from .maps import check_maps
@@ -155,9 +156,8 @@ class GlobalAttentionUpsample(nn.Module):
             ValueError: Either is of another shape, they are not equally many, or a single image is
                 given in training.
         """
-        mend = "give the channels that it was made for"
-        check_shape("low", low, f"B {self.low_channels} H W", mend=mend)
-        check_shape("high", high, f"B {self.channels} H W", mend=mend)
+        check_maps(low, self.low_channels, name="low")
+        check_maps(high, self.channels, name="high")
         if high.shape[0] != low.shape[0]:
             raise ValueError(
                 f"`high` must be as many images as `low`, {low.shape[0]}, got {high.shape[0]}: "
@@ -171,18 +171,23 @@ class GlobalAttentionUpsample(nn.Module):
         return gate * detail + _enlarge(high, *low.shape[2:])
 
 
-def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels))
+def _normalised(convolve: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    norm = nn.BatchNorm2d(convolve.out_channels)
+    return nn.Sequential(OrderedDict(convolve=convolve, norm=norm))
 
 
 def _convolution(given: int, made: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    convolution = nn.Conv2d(given, made, kernel, stride, kernel // 2, bias=False)
-    return _normalised(convolution).append(nn.ReLU())
+    return _rectified(nn.Conv2d(given, made, kernel, stride, kernel // 2, bias=False))
 
 
 def _enlarging(given: int, made: int) -> nn.Sequential:
-    convolution = nn.ConvTranspose2d(given, made, 4, stride=2, padding=1, bias=False)
-    return _normalised(convolution).append(nn.ReLU())
+    return _rectified(nn.ConvTranspose2d(given, made, 4, stride=2, padding=1, bias=False))
+
+
+def _rectified(convolve: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
+    layers = _normalised(convolve)
+    layers.add_module("relu", nn.ReLU())
+    return layers
 
 
 def _enlarge(maps: Tensor, height: int, width: int) -> Tensor:

@@ -14,6 +14,7 @@ projections start) is as in the authors' published Caffe definitions, which agre
 where it speaks. Corners stay corners when masks are enlarged: that is how Caffe's `Interp` does it.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 import torch
@@ -152,8 +153,14 @@ class ResidualAttention(nn.Module):
         self.trunk = _units(trunk, channels, width)
         self.hourglass = Hourglass(channels, depth=depth, units=mask, width=width)
         self.mask = nn.Sequential(
-            *(nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels, 1, bias=False)),
-            *(nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels, 1, bias=False)),
+            OrderedDict(
+                norm_1=nn.BatchNorm2d(channels),
+                relu_1=nn.ReLU(),
+                conv_1=nn.Conv2d(channels, channels, 1, bias=False),
+                norm_2=nn.BatchNorm2d(channels),
+                relu_2=nn.ReLU(),
+                conv_2=nn.Conv2d(channels, channels, 1, bias=False),
+            )
         )
         self.after = _units(before, channels, width)
 

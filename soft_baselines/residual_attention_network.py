@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from glimpse.checks import check_count, check_shape
+from glimpse.checks import check_count, check_counts, check_shape
 
 from .residual_attention import ResidualAttention, ResidualUnit
 
@@ -47,6 +47,7 @@ class ResidualAttentionNetwork(nn.Module):
     ) -> None:
         super().__init__()
         check_count(1, classes=classes, channels=channels, width=width)
+        check_counts(1, modules=modules)
         if len(modules) != 3:
             raise ValueError(f"`modules` must be three numbers, got {modules!r}: one for a stage")
         self.channels = channels
@@ -55,7 +56,6 @@ class ResidualAttentionNetwork(nn.Module):
         self.stages = nn.Sequential()
         come = width
         for stage, number in enumerate(modules):
-            check_count(1, modules=number)
             go = 4 * width << stage
             self.stages.append(ResidualUnit(come, go, width=go // 4, stride=1 if stage == 0 else 2))
             for _ in range(number):

@@ -41,6 +41,7 @@ class ResNet(nn.Module):
             the paper, or "middle" (3 x 3), as in most networks published since, thus the default.
 
     Attributes:
+        input: Gives the images as they are: the name of the place before all layers.
         branches: Names of the last layer of every residual branch, before the addition.
         blocks: Names of the blocks.
         stages: Names of the stages.
@@ -64,13 +65,14 @@ class ResNet(nn.Module):
         stride: Stride = "middle",
     ) -> None:
         super().__init__()
-        if depth not in _BLOCKS:
+        if depth not in list(_BLOCKS):
             known = ", ".join(str(known) for known in _BLOCKS)
             raise ValueError(f"`depth` must be one of {known}, got {depth!r}: choose one")
         check_count(1, classes=classes, channels=channels)
         check_name("stem", stem, ("imagenet", "small"))
         check_name("stride", stride, ("first", "middle"))
         large = stem == "imagenet"
+        self.input = Input(channels)
         self.conv1 = _convolution(channels, 64, 7 if large else 3, stride=2 if large else 1)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU()
@@ -100,10 +102,22 @@ class ResNet(nn.Module):
         )
         if not images.is_floating_point():
             raise ValueError(f"`images` must be floats, got {images.dtype}: divide by 255")
-        maps = self.maxpool(self.relu(self.bn1(self.conv1(images))))
+        maps = self.maxpool(self.relu(self.bn1(self.conv1(self.input(images)))))
         maps = self.layer4(self.layer3(self.layer2(self.layer1(maps))))
         logits: Tensor = self.fc(maps.mean(dim=(2, 3)))
         return logits
+
+
+class Input(nn.Identity):
+    """Gives images as they are.
+
+    Args:
+        channels: Of the images.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.out_channels = channels
 
 
 class BasicBlock(nn.Module):

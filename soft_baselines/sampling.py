@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 # How many numbers of an enlarged map are held at once on a CPU: 1 MiB of float32.
@@ -39,13 +38,17 @@ def sample(
     """
     if maps.shape[2:] == (tall, wide):
         return _read(maps, at)
-    together = NUMBERS // (len(maps) * tall * wide)
+    together = NUMBERS // max(1, maps.shape[0] * tall * wide)
     if together < maps.shape[1] and maps.is_cpu and not torch.compiler.is_compiling():
         read: Tensor = _InPieces.apply(  # type: ignore[no-untyped-call]
             maps, at, (tall, wide), max(together, 1)
         )
         return read
-    return _read(F.pad(maps, (0, wide - maps.shape[3], 0, tall - maps.shape[2])), at)
+    return _read(_enlarged(maps, tall, wide), at)
+
+
+def _enlarged(maps: Tensor, tall: int, wide: int) -> Tensor:
+    return F.pad(maps, (0, wide - maps.shape[3], 0, tall - maps.shape[2]))
 
 
 def _read(enlarged: Tensor, at: Tensor) -> Tensor:
@@ -65,9 +68,15 @@ class _InPieces(torch.autograd.Function):
         return read
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         maps, at = ctx.saved_tensors
+        if torch.is_grad_enabled():  # whoever differentiates again pays for all of it
+            again = [
+                x for x, needed in zip((maps, at), ctx.needs_input_grad, strict=False) if needed
+            ]
+            whole = _read(_enlarged(maps, *ctx.sides), at)
+            found = iter(torch.autograd.grad(whole, again, gradient, create_graph=True))
+            return *(next(found) if need else None for need in ctx.needs_input_grad[:2]), None, None
         to_maps, to_at = torch.empty_like(maps), torch.zeros_like(at)
         for part, enlarged in _pieces(maps, ctx.sides, ctx.together):
             to_enlarged, by_part = torch.ops.aten.grid_sampler_2d_backward(

@@ -7,6 +7,8 @@ Convention:
 Source: X. Li, W. Wang, X. Hu, J. Yang, "Selective kernel networks", CVPR 2019, section 3.1.
 """
 
+from collections import OrderedDict
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -77,10 +79,9 @@ class SelectiveKernel(nn.Module):
 
 
 def _branch(channels: int, groups: int, dilation: int) -> nn.Sequential:
+    convolve = nn.Conv2d(
+        channels, channels, 3, padding=dilation, dilation=dilation, groups=groups, bias=False
+    )
     return nn.Sequential(
-        nn.Conv2d(
-            channels, channels, 3, padding=dilation, dilation=dilation, groups=groups, bias=False
-        ),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(),
+        OrderedDict(convolve=convolve, norm=nn.BatchNorm2d(channels), relu=nn.ReLU())
     )

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count, check_shape
 
-from .resnet import BasicBlock
+from .resnet import BasicBlock, Input
 
 _LARGE = 32  # pixels a side, from which on the first convolution has a stride of 2
 
@@ -52,7 +52,7 @@ class SmallResNet(nn.Module):
         check_count(1, width=width, blocks=blocks)
         stride = 2 if max(height, across) > _LARGE else 1
         self.shape, self.stages = shape, ("layer1", "layer2", "layer3")
-        self.input = nn.Identity()
+        self.input = Input(channels)
         self.conv1 = nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.bn1 = nn.BatchNorm2d(width)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import gcd
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -19,33 +19,10 @@ from .small_resnet import SmallResNet
 NONE = "none"
 # Names that stand for one of the table.
 _SHORT: Mapping[str, str] = {"stn": "spatial_transformer"}
-# Those that are, or are made of, heads of segmentation networks.
-_HEADS = (
-    *("base_object_context", "pyramid_object_context", "criss_cross"),
-    *("danet_channel", "danet_position", "fpa"),
-)
-
-
-class Place(NamedTuple):
-    """Where a module stands, and with which options.
-
-    Attributes:
-        where: Names of layers; None: where `insert` puts it by itself.
-        options: Of the module.
-    """
-
-    where: tuple[str, ...] | None
-    options: Mapping[str, Any]
-
-
-# Those that choose a part of the image stand before all layers, and see it in cells fine enough to
-# find something in it; residual attention stands between the stages, as in its network; the heads
-# of segmentation networks stand on top.
-_PLACES: Mapping[str, Place] = {
-    "spatial_transformer": Place(("input",), {"cells": 8, "hidden": 64}),
-    "draw": Place(("input",), {"cells": 8, "size": 12}),
-    "residual": Place(("layer1", "layer2"), {}),
-    **dict.fromkeys(_HEADS, Place(("layer3",), {})),
+# At the input they see cells fine enough to find something in them.
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "spatial_transformer": {"cells": 8, "hidden": 64},
+    "draw": {"cells": 8, "size": 12},
 }
 
 
@@ -98,12 +75,11 @@ class SoftConfig(ClassifierConfig):
         name = _SHORT.get(self.attention, self.attention)
         if name == NONE:
             return network
-        place = _PLACES.get(name, Place(None, {}))
+        options = _OPTIONS.get(name, {})
         if name == "sk":  # of 32 groups as many as there can be
-            place = Place(None, {"groups": gcd(32, self.width)})
-        example = torch.zeros(1, *shape)
+            options = {"groups": gcd(32, self.width)}
         try:
-            return insert(network, name, where=place.where, images=example, **place.options)
+            return insert(network, name, **options)
         except ValueError as error:
             raise ValueError(
                 f"`width` must suit {self.attention}, got {self.width}, of which it says: {error}"

@@ -162,7 +162,7 @@ def _fused(
         columns = torch.eye(width, dtype=keys.dtype, device=keys.device)
         places = torch.cat([rows.repeat_interleave(width, dim=1), columns.repeat(1, height)])
         queries = torch.cat([queries, down.mT, across.mT], dim=1)
-        keys = torch.cat([keys, places.expand(len(keys), -1, -1)], dim=1)
+        keys = torch.cat([keys, places.expand(keys.shape[0], -1, -1)], dim=1)
     features, wanted = keys.shape[1], values.shape[1]
     heads = wanted // features if features and wanted % features == 0 else 1
     length = max(features, wanted // heads)

@@ -62,7 +62,7 @@ def transform(
     """
     check_shape("maps", maps, "B C H W", mend="use maps[None] for one image")
     affine = matrix.ndim == 3 and matrix.shape[1] == 2
-    wanted = f"{len(maps)} {2 if affine else 3} 3"
+    wanted = f"{maps.shape[0]} {2 if affine else 3} 3"
     check_shape("matrix", matrix, wanted, mend="give one for each map")
     (height, width), (rows, columns) = maps.shape[2:], size or maps.shape[2:]
     check_count(1, rows=rows, columns=columns)
@@ -70,13 +70,13 @@ def transform(
     kind = torch.float64 if maps.dtype == torch.float64 else torch.float32
     moved = matrix.to(kind) - torch.eye(matrix.shape[1], 3, dtype=kind, device=maps.device)
     tall, wide = _span(height), _span(width)
-    steps = moved.new_tensor([[(width - 1) / wide], [(height - 1) / tall]])
-    move = _affine if affine else _projective
+    steps = (width - 1) / wide, (height - 1) / tall
+    step = (_affine if affine else _projective)(moved, steps, rows, columns)
     y, x = torch.meshgrid(
         _pixels(rows, height, tall, moved), _pixels(columns, width, wide, moved), indexing="ij"
     )
     at = torch.stack([x, y], dim=-1)  # (h, w, 2)
-    return sample(maps.to(kind), at + move(moved, steps, rows, columns), tall, wide).to(maps.dtype)
+    return sample(maps.to(kind), at + step, tall, wide).to(maps.dtype)
 
 
 class SpatialTransformer(nn.Module):
@@ -132,7 +132,7 @@ class SpatialTransformer(nn.Module):
 
 def _span(side: int) -> int:
     """Return the smallest power of two from a side on."""
-    return 1 << (side - 1).bit_length()
+    return 1 << (int(side) - 1).bit_length()
 
 
 def _pixels(number: int, side: int, span: int, like: Tensor) -> Float[Tensor, " number"]:
@@ -145,22 +145,29 @@ def _pixels(number: int, side: int, span: int, like: Tensor) -> Float[Tensor, " 
 
 
 def _affine(
-    moved: Float[Tensor, "B 2 3"], steps: Float[Tensor, "2 1"], rows: int, columns: int
+    moved: Float[Tensor, "B 2 3"], steps: tuple[float, float], rows: int, columns: int
 ) -> Float[Tensor, "B h w 2"]:
-    """Return by how much positions differ from those of the identity."""
-    # Not `F.affine_grid`, which warns of a side of one pixel.
-    return torch.affine_grid_generator(moved * steps, [len(moved), 1, rows, columns], True)
+    """Return by how much positions differ from those of the identity, times the steps."""
+    scaled = torch.stack([row * step for row, step in zip(moved.unbind(1), steps, strict=True)], 1)
+    return _everywhere(scaled, rows, columns)
 
 
 def _projective(
-    moved: Float[Tensor, "B 3 3"], steps: Float[Tensor, "2 1"], rows: int, columns: int
+    moved: Float[Tensor, "B 3 3"], steps: tuple[float, float], rows: int, columns: int
 ) -> Float[Tensor, "B h w 2"]:
     """Return the same; what is behind the viewer goes far beyond the maps."""
-    still = torch.zeros_like(moved[:, :2])
-    still[:, 0, 0] = still[:, 1, 1] = 1
-    at = _affine(still, torch.ones_like(steps), rows, columns)  # (B, h, w, 2): x and y
-    by = _affine(moved[:, :2], torch.ones_like(steps), rows, columns)
-    along = _affine(moved[:, 2:].expand(-1, 2, -1), torch.ones_like(steps), rows, columns)
+    still = torch.eye(2, 3, dtype=moved.dtype, device=moved.device)[None]
+    at, by = (_everywhere(matrix, rows, columns) for matrix in (still, moved[:, :2]))
+    along = _everywhere(moved[:, 2:].expand(-1, 2, -1), rows, columns)
     seen = along > -1
-    step = (by - at * along) / torch.where(seen, 1 + along, 1) * steps[:, 0]
-    return torch.where(seen, step, _FAR)
+    step = (by - at * along) / torch.where(seen, 1 + along, 1)
+    scaled = [part * size for part, size in zip(step.unbind(3), steps, strict=True)]
+    return torch.where(seen, torch.stack(scaled, dim=3), _FAR)
+
+
+def _everywhere(
+    matrix: Float[Tensor, "B 2 3"], rows: int, columns: int
+) -> Float[Tensor, "B h w 2"]:
+    """Return the product of (x, y, 1) of every pixel of the result."""
+    # Not `F.affine_grid`, which warns of a side of one pixel.
+    return torch.affine_grid_generator(matrix, [matrix.shape[0], 1, rows, columns], True)

@@ -1,12 +1,19 @@
 """What every soft attention module of the table holds, whatever it does."""
 
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
 import pytest
 import torch
+from expect import refused
 from torch import Tensor, nn
 
 from glimpse.soft_baselines import ATTENTION, make
 
 CHANNELS = 32
+# What they do depends on the size of the maps: levels, cells, depth, PyTorch's affine grid.
+SIZED = ("fpa", "pyramid_object_context", "residual", "spatial_transformer")
 every = pytest.mark.parametrize("name", list(ATTENTION))
 
 
@@ -71,6 +78,53 @@ def test_weights_come_back(name: str) -> None:
 
 @pytest.mark.plain
 @every
+def test_what_are_no_maps_is_refused(name: str) -> None:
+    module = make(name, CHANNELS)
+    wrong: Any
+    for wrong, got in (([1], "list"), (torch.ones(2, CHANNELS, 5, 5).long(), "torch.int64")):
+        with refused(f"`maps` must be a tensor of floats, got {got}: convert it"):
+            module(wrong)
+    with refused(f"`maps` must have a position or more, got (2, {CHANNELS}, 0, 5): give larger"):
+        module(_maps(2, CHANNELS, 0, 5))
+
+
+# Options of one kind, and what none of that kind may be.
+WRONG: Mapping[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("reduction", "heads", "groups", "kernel", "size"), ("x", None, 2.5, True, 0)),
+    **dict.fromkeys(("rounds", "cells", "hidden", "stride", "depth"), ("x", None, 2.5, True, 0)),
+    **dict.fromkeys(("keys", "values", "branches", "minimum", "key_least"), ("x", 2.5, True, 0)),
+    **dict.fromkeys(("dilation", "before", "trunk", "mask"), ("x", None, 2.5, True, 0)),
+    **dict.fromkeys(("key_share", "value_share", "dropout"), ("x", None, -1, 2, float("nan"))),
+    **dict.fromkeys(("others", "grids"), (3, "x", None, (0,), (2.5,))),
+    **dict.fromkeys(("variant", "kind", "pooling", "fusion", "activation"), ("x", None, 3, [1])),
+    **dict.fromkeys(("combine", "pyramid"), ("x", 3, [1])),
+    **dict.fromkeys(("subsample", "normalised", "bias"), ("x", None, 3, [1])),
+    **dict.fromkeys(("gamma", "sharpness"), ("x", None, -1, float("nan"))),
+    "dimensions": ("x", None, 4, [2], True),
+    "order": ("x", None, -1, 2.5),
+    "out_channels": ("x", 0, 2.5),
+    "terms": (1111, None, "11", "0000"),
+}
+
+
+@pytest.mark.plain
+@every
+def test_options_that_are_none_are_refused_in_one_line(name: str) -> None:
+    options = signature(ATTENTION[name].module).parameters
+    for option in list(options)[1:]:
+        kind = "others" if (name, option) == ("aa_conv", "size") else option
+        for value in WRONG[kind]:
+            if (
+                value is None
+                and signature(ATTENTION[name].module).parameters[option].default is None
+            ):
+                continue
+            with pytest.raises(ValueError, match=rf"^`{option}` .*must be .*got .*: [^\n]+$"):
+                make(name, CHANNELS, **{option: value})
+
+
+@pytest.mark.plain
+@every
 def test_maps_of_another_form_are_refused(name: str) -> None:
     for maps in (_maps(CHANNELS, 5, 5), _maps(2, CHANNELS + 1, 5, 5)):
         with pytest.raises(ValueError, match=f"`maps` must be \\(B, {CHANNELS}, H, W\\), got"):
@@ -78,10 +132,29 @@ def test_maps_of_another_form_are_refused(name: str) -> None:
 
 
 @every
-def test_it_can_be_exported(name: str) -> None:
+def test_it_can_be_exported_for_any_number_and_size(name: str) -> None:
+    free = dict.fromkeys((0,) if name in SIZED else (0, 2, 3), torch.export.Dim.AUTO)
     module, maps = _module(name).eval(), _maps(2, CHANNELS, 6, 9)
-    exported = torch.export.export(module, (maps,)).module()
-    torch.testing.assert_close(exported(maps), module(maps))
+    exported = torch.export.export(module, (maps,), dynamic_shapes=(free,)).module()
+    others = _maps(3, CHANNELS, *((6, 9) if name in SIZED else (8, 7)))
+    torch.testing.assert_close(exported(others), module(others))
+
+
+@every
+def test_there_may_be_no_image(name: str) -> None:
+    assert _module(name).eval()(_maps(0, CHANNELS, 5, 6)).shape == (0, CHANNELS, 5, 6)
+
+
+@every
+def test_it_runs_under_autocast(name: str) -> None:
+    module, maps = _module(name), _maps(4, CHANNELS, 6, 9).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = module(maps)
+    assert bool(out.isfinite().all())
+    out.float().square().sum().backward()
+    assert all(weights.grad is not None for weights in module.parameters())
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert module.eval()(maps).shape == maps.shape
 
 
 @pytest.mark.plain

@@ -134,5 +134,7 @@ def test_what_does_not_fit_is_refused() -> None:
         AugmentedConvolution(6)
     with refused("`kernel` must be odd, got 4: use 5"):
         AugmentedConvolution(16, kernel=4)
-    with refused("`width` must be a whole number from 1, got 0: choose another"):
+    with refused("`size` must be a whole number from 1, got 0: choose another"):
         AugmentedConvolution(16, size=(3, 0))
+    with refused("`value_share` must be in [0, 1], got -0.1: choose another"):
+        AugmentedConvolution(16, value_share=-0.1)

@@ -113,7 +113,7 @@ def test_it_has_the_published_size() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    with refused("`groups` must be a divisor of 6, got 8: choose one of 1, 2, 3, 6"):
+    with refused("`groups` must divide the 12 channels and half of them, 6, got 8: choose 6"):
         CompactNonLocal(12)
     with refused("`channels` must be a whole number from 2, got 1: choose another"):
         CompactNonLocal(1)

@@ -27,7 +27,7 @@ def _channels_scaled(gate: ChannelGate, image: Tensor) -> Tensor:
 def _places_scaled(gate: SpatialGate, image: Tensor, variant: Variant) -> Tensor:
     mean, maximum = image.sum(dim=0) / len(image), image.max(dim=0).values
     read = [mean, maximum] if variant == "paper" else [maximum, mean]
-    logits = convolved(gate.convolution, torch.stack(read))[0]
+    logits = convolved(gate.convolve, torch.stack(read))[0]
     out = torch.empty_like(image)
     for y in range(image.shape[1]):
         for x in range(image.shape[2]):
@@ -95,10 +95,7 @@ def test_statistics_move_as_the_authors_do() -> None:
     gate = SpatialGate(3).double()
     maps = some_maps(2, 3, 4, 5)
     logits = torch.stack(
-        [
-            convolved(gate.convolution, torch.stack([i.max(dim=0).values, i.mean(dim=0)]))
-            for i in maps
-        ]
+        [convolved(gate.convolve, torch.stack([i.max(dim=0).values, i.mean(dim=0)])) for i in maps]
     )
     gate.train()(maps)
     torch.testing.assert_close(gate.norm.running_mean, 0.01 * logits.mean()[None])

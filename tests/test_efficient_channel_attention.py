@@ -11,7 +11,7 @@ from glimpse.soft_baselines import EfficientChannelAttention
 @pytest.mark.parametrize(("channels", "kernel"), [(5, 3), (4, 5), (1, 1), (2, 7)])
 def test_it_is_the_formula(channels: int, kernel: int) -> None:
     module = drawn(EfficientChannelAttention(channels, kernel=kernel))
-    weights = module.convolution.weight.flatten().tolist()
+    weights = module.convolve.weight.flatten().tolist()
     maps = some_maps(2, channels, 3, 2)
     wanted = torch.empty_like(maps)
     for image, out in zip(maps, wanted, strict=True):
@@ -41,7 +41,7 @@ def test_the_released_network_s_kernels() -> None:
 
 def test_there_is_no_bias() -> None:
     module = EfficientChannelAttention(64)
-    assert list(module.state_dict()) == ["convolution.weight"]
+    assert list(module.state_dict()) == ["convolve.weight"]
     maps = some_maps(1, 64, 2, 2).float()
     maps -= maps.mean(dim=(2, 3), keepdim=True)
     torch.testing.assert_close(module(maps), maps / 2)  # means of zero: a logit of zero

@@ -1,6 +1,7 @@
 """Soft attention in any network."""
 
 import copy
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from expect import refused
 from torch import Tensor, nn
 
 from glimpse.soft_baselines import ATTENTION, After, ResNet, SqueezeExcitation, insert
+from glimpse.soft_baselines.places import KINDS, Kind, paper_places
 
 DEPTHS = (18, 34, 50, 101, 152)
 
@@ -83,33 +85,70 @@ def test_in_a_residual_network_it_stands_before_the_addition() -> None:
     attention = drawn(network.layer1[1].bn2.attention)
     branch = block.bn2(block.conv2(block.bn1(block.conv1(maps)).relu()))
     torch.testing.assert_close(network.layer1[1](maps), (maps + attention(branch)).relu())
-    after = [name for name, module in network.named_modules() if isinstance(module, After)]
-    assert after == list(network.branches)
+    assert _after(network) == list(network.branches)
+
+
+BRANCHES = {stage: [f"layer{stage}.{block}.bn2" for block in (0, 1)] for stage in (1, 2, 3, 4)}
+PLACES: dict[Kind, list[str]] = {
+    "input": ["input"],
+    "branches": [*BRANCHES[1], *BRANCHES[2], *BRANCHES[3], *BRANCHES[4]],
+    "later": [*BRANCHES[2], *BRANCHES[3], *BRANCHES[4]],
+    "last": [*BRANCHES[3], *BRANCHES[4]],
+    "block": ["layer3.0"],
+    "stages": ["layer1", "layer2", "layer3"],
+    "top": ["layer4"],
+}
+
+
+def _after(network: nn.Module) -> list[str]:
+    return [at for at, module in network.named_modules() if isinstance(module, After)]
+
+
+@pytest.mark.parametrize("name", list(ATTENTION))
+def test_the_papers_places(name: str) -> None:
+    network = _on_meta(18)
+    assert list(paper_places(network, name)) == PLACES[KINDS[name]]
+    with torch.device("meta"):
+        assert _after(insert(network, name)) == PLACES[KINDS[name]]
+
+
+def test_every_module_has_its_place() -> None:
+    assert sorted(KINDS) == sorted(ATTENTION)
 
 
 @pytest.mark.parametrize(
-    ("name", "places"),
-    [
-        ("bam", ["layer1", "layer2", "layer3"]),
-        ("cbam", [f"layer{stage}.{block}.bn2" for stage in (1, 2, 3, 4) for block in (0, 1)]),
-        ("gc", [f"layer{stage}.{block}.bn2" for stage in (2, 3, 4) for block in (0, 1)]),
-    ],
+    ("name", "options", "count"),
+    [("non_local", {"bias": False}, 27_656_232), ("cgnl", {}, 27_197_480)],
 )
-def test_the_papers_places(name: str, places: list[str]) -> None:
-    network = insert(_on_meta(18), name)
-    after = [at for at, module in network.named_modules() if isinstance(module, After)]
-    assert after == places
+def test_self_attention_stands_after_one_block(
+    name: str, options: dict[str, Any], count: int
+) -> None:
+    network = insert(_on_meta(50), name, **options)
+    assert _after(network) == ["layer3.4"]
+    assert parameters(network) == count
 
 
-def test_self_attention_stands_after_one_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = ATTENTION["gc"]
-    table = {**ATTENTION, "far": type(row)(row.module, "self-attention", row.paper, row.year)}
-    for file in ("insertion", "registry"):
-        monkeypatch.setattr(f"glimpse.soft_baselines.{file}.ATTENTION", table)
-    network = insert(_on_meta(50), "far")
-    after = [at for at, module in network.named_modules() if isinstance(module, After)]
-    assert after == ["layer3.4"]
-    assert parameters(network) == 25_690_345
+def test_networks_of_other_dimensions() -> None:
+    for dimensions, layer in ((1, nn.Conv1d(3, 8, 1)), (3, nn.Conv3d(3, 8, 1))):
+        images = torch.zeros(2, 3, *[4] * dimensions)
+        for given in (None, images):
+            network = nn.Sequential(layer)
+            insert(network, "non_local", where="0", images=given, dimensions=dimensions)
+            assert network(images).shape == (2, 8, *[4] * dimensions)
+    with refused("output of '0' must be (B, C, T, H, W), got (2, 8, 4, 4): name a layer that"):
+        images = torch.zeros(2, 3, 4, 4)
+        insert(
+            nn.Sequential(nn.Conv2d(3, 8, 1)), "non_local", where="0", images=images, dimensions=3
+        )
+
+
+def test_a_layer_of_two_names_gets_a_module_where_it_is_named() -> None:
+    shared = nn.Conv2d(8, 8, 1)
+    network = nn.Sequential(OrderedDict(a=shared, between=nn.ReLU(), b=shared))
+    insert(network, "se", where="b", reduction=2)
+    assert _after(network) == ["b"]
+    assert network.a is shared
+    assert network.b.layer is shared
 
 
 def test_modules_that_are_the_identity_at_first_change_nothing() -> None:
@@ -186,7 +225,7 @@ def test_weights_of_the_plain_network_are_kept() -> None:
     before = [weights.clone() for weights in network.parameters()]
     insert(network, "eca", where="first")
     names = dict(network.named_parameters())
-    assert "first.attention.convolution.weight" in names
+    assert "first.attention.convolve.weight" in names
     after = [weights for name, weights in names.items() if "attention" not in name]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -209,6 +248,10 @@ def test_what_is_refused_alters_nothing() -> None:
         insert(network, "se", where=["first", "frist"])
     with refused("got 'zzz': there are first, box, box.0, box.1, last"):
         insert(network, "se", where="zzz")
+    wrong: Any
+    for wrong in (3, [3]):
+        with refused("`where` must be names of layers, got 3: write 'layer1'"):
+            insert(network, "se", where=wrong)
     with refused("`where` must be at least one layer's name, got none: name one"):
         insert(network, "se", where=[])
     with refused("`reduction` must be in [1, 16], got 17"):

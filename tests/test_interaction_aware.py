@@ -199,7 +199,7 @@ def test_parameters_are_counted() -> None:
         ({"reduction": 9}, "`reduction` must be in [1, 8], got 9: of 8 channels at least one"),
         ({"others": (4,)}, "`reduction` must be in [1, 4], got 8: of 4 channels at least one"),
         ({"sharpness": -1.0}, "`sharpness` must be finite and at least 0, got -1.0: choose"),
-        ({"dimensions": 1}, "`dimensions` must be 2 or 3, got 1: images have 2, videos 3"),
+        ({"dimensions": 1}, "`dimensions` must be 2 or 3, got 1: sequences have 1, images 2"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:

@@ -205,7 +205,7 @@ def test_rectified_sums_are_those_of_the_loop() -> None:
     [
         ({"kind": "cosine"}, "`kind` must be one of concatenation, dot, embedded, gaussian, got"),
         ({"variant": "mine"}, "`variant` must be one of official, paper, got 'mine': choose one"),
-        ({"dimensions": 4}, "`dimensions` must be 1, 2 or 3, got 4: sequences have 1, images 2"),
+        ({"dimensions": 4}, "`dimensions` must be 1 or 2 or 3, got 4: sequences have 1, images 2"),
         ({"reduction": 9}, "`reduction` must be in [1, 8], got 9: of 8 channels"),
     ],
 )

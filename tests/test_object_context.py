@@ -137,24 +137,24 @@ def test_atrous_fuses_context_and_convolutions() -> None:
 
     def convolved(layer: Any, dilation: int) -> Tensor:
         options = {"padding": dilation, "dilation": dilation}
-        out = F.conv2d(maps, layer.conv.weight, layer.conv.bias, **options).movedim(1, -1)
+        out = F.conv2d(maps, layer.convolve.weight, layer.convolve.bias, **options).movedim(1, -1)
         return _leaky(normed(layer.norm, out)).movedim(-1, 1)
 
     before, attention, after = module.context
     assert isinstance(attention, ObjectContext)
-    assert (attention.pool, attention.key.conv.out_channels, attention.cells) == (2, 2, 1)
+    assert (attention.pool, attention.key.convolve.out_channels, attention.cells) == (2, 2, 1)
     context = _fused(after, [attention(convolved(before, 1))])
     dilated = [convolved(layer, d) for d, layer in enumerate(module.dilated, start=1)]
-    module.plain.conv.bias = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+    module.plain.convolve.bias = nn.Parameter(torch.zeros(4, dtype=torch.float64))
     plain = _fused(module.plain, [maps])
-    module.fuse.conv.bias = nn.Parameter(torch.zeros(8, dtype=torch.float64))
+    module.fuse.convolve.bias = nn.Parameter(torch.zeros(8, dtype=torch.float64))
     wanted = _fused(module.fuse, [context, plain, *dilated])
     torch.testing.assert_close(module(maps), wanted)
 
 
 def test_dilations_are_the_authors() -> None:
     dilated = AtrousObjectContext(5, width=4).dilated
-    assert [layer.conv.dilation for layer in dilated] == [(12, 12), (24, 24), (36, 36)]
+    assert [layer.convolve.dilation for layer in dilated] == [(12, 12), (24, 24), (36, 36)]
 
 
 def test_parameters_are_counted_as_in_the_authors_code() -> None:
@@ -217,13 +217,13 @@ def test_no_tensor_has_a_number_for_every_pair(
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (ObjectContext, {"channels": 1}, "`reduction` must be in [1, 1], got 2: of 1 channels"),
+        (ObjectContext, {"channels": 1}, "`channels` must be a whole number from 2, got 1"),
         (ObjectContext, {"channels": 4, "keys": 0}, "`keys` must be a whole number from 1, got 0"),
         (ObjectContext, {"channels": 4, "cells": 0}, "`cells` must be a whole number from 1, got"),
         (ObjectContext, {"channels": 4, "pool": 0}, "`pool` must be a whole number from 1, got 0"),
         (BaseObjectContext, {"channels": 4, "values": 0}, "`values` must be a whole number from"),
         (PyramidObjectContext, {"channels": 4, "grids": ()}, "`grids` must be a whole number from"),
-        (AtrousObjectContext, {"channels": 4, "width": 1}, "`reduction` must be in [1, 1], got 2"),
+        (AtrousObjectContext, {"channels": 4, "width": 1}, "`width` must be a whole number from 2"),
         (AtrousObjectContext, {"channels": 0}, "`channels` must be a whole number from 1, got 0"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from glimpse.soft_baselines.piecewise import concatenate
+from glimpse.soft_baselines.piecewise import concatenate, slices
 
 
 def _pieces(counts: list[int]) -> Iterator[Tensor]:
@@ -46,3 +46,20 @@ def test_in_inference_a_piece_is_forgotten_before_the_next_is_made() -> None:
 
     assert concatenate(pieces(), (2, 3, 3))[0, :, 0].tolist() == [0, 1, 2]
     assert len(made) == 3
+
+
+@pytest.mark.parametrize(
+    ("each", "sizes"),
+    [(0, [7]), (1, [7]), (2**19, [2, 2, 2, 1]), (2**22, [1] * 7), (2**18, [4, 3])],
+)
+def test_what_is_served_together_is_as_much_as_its_numbers_allow(
+    each: int, sizes: list[int]
+) -> None:
+    all_of_them = torch.arange(7)
+    groups = [all_of_them[some] for some in slices(7, each, all_of_them)]
+    assert [len(group) for group in groups] == sizes
+    assert torch.equal(torch.cat(groups), all_of_them)
+
+
+def test_elsewhere_all_is_served_at_once() -> None:
+    assert list(slices(7, 2**30, torch.empty(0, device="meta"))) == [slice(0, 7)]

@@ -32,8 +32,8 @@ def _branch(state: State, maps: Array) -> Array:
 def _attended(state: State, maps: Array, branch: Any) -> Array:
     maps = _unit(state, "before.0", maps)
     trunk = _unit(state, "trunk.1", _unit(state, "trunk.0", maps))
-    mask = convolved(state, "mask.2", normed(state, "mask.0", branch(state, maps)))
-    mask = convolved(state, "mask.5", normed(state, "mask.3", mask))
+    mask = convolved(state, "mask.conv_1", normed(state, "mask.norm_1", branch(state, maps)))
+    mask = convolved(state, "mask.conv_2", normed(state, "mask.norm_2", mask))
     return _unit(state, "after.0", (1 + 1 / (1 + np.exp(-mask))) * trunk)
 
 

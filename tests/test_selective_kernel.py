@@ -16,7 +16,7 @@ def _by_hand(module: SelectiveKernel, image: Tensor, groups: int) -> Tensor:
     channels = len(image)
     features = []
     for number, branch in enumerate(module.branches):
-        convolution, norm = branch.get_submodule("0"), branch.get_submodule("1")
+        convolution, norm = branch.get_submodule("convolve"), branch.get_submodule("norm")
         feature = convolved(convolution, image, dilation=number + 1, groups=groups)
         for place in torch.cartesian_prod(*(torch.arange(size) for size in feature.shape)):
             c, y, x = place.tolist()
