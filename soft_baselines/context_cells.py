@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_count
 
+from .limits import check_training_pixels
 from .maps import check_maps
 from .projections import normed_conv
 from .softmax_attention import softmax_attention
@@ -66,9 +67,11 @@ class ObjectContext(nn.Module):
         """Return the context of every position.
 
         Raises:
-            ValueError: The maps are of another shape.
+            ValueError: The maps are of another shape, or a single pixel in training.
         """
         check_maps(maps, self.out.out_channels)
+        if self.training:
+            check_training_pixels(maps)
         size = maps.shape[2:]
         if self.pool > 1:
             maps = F.max_pool2d(maps, [min(self.pool, side) for side in size])

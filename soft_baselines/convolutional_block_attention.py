@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count, check_name
 
-from .limits import reduced
+from .limits import check_training_pixels, reduced
 from .maps import check_maps
 
 
@@ -127,11 +127,8 @@ class SpatialGate(nn.Module):
             ValueError: They are of another shape, or a single pixel in training.
         """
         check_maps(maps, self.channels)
-        if self.training and self.official and maps.numel() == self.channels:
-            raise ValueError(
-                "`maps` must be more than one pixel in training, got "
-                f"{tuple(maps.shape)}: give more images or call .eval()"
-            )
+        if self.training and self.official:
+            check_training_pixels(maps)
         mean, maximum = maps.mean(dim=1, keepdim=True), maps.amax(dim=1, keepdim=True)
         pooled = torch.cat([maximum, mean] if self.official else [mean, maximum], dim=1)
         return maps * torch.sigmoid(self.norm(self.convolve(pooled)))

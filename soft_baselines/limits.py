@@ -61,3 +61,16 @@ def check_training_batch(maps: Tensor, name: str = "maps") -> None:
             f"`{name}` must be at least 2 images in training, got {len(maps)}: batch normalisation "
             "of one value is not defined; give more images or call .eval()"
         )
+
+
+def check_training_pixels(maps: Tensor) -> None:
+    """Refuse a single pixel where channels are normalised over images and positions.
+
+    Raises:
+        ValueError: There is one only.
+    """
+    if maps[:, 0].numel() == 1:
+        raise ValueError(
+            f"`maps` must be more than one pixel in training, got {tuple(maps.shape)}: "
+            "give more images or call .eval()"
+        )

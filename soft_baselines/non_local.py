@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_name, check_switch
 
-from .limits import check_dimensions, reduced
+from .limits import check_dimensions, check_training_pixels, reduced
 from .maps import check_maps
 from .softmax_attention import softmax_attention
 
@@ -85,9 +85,11 @@ class NonLocal(nn.Module):
         """Return the maps and what they attend to.
 
         Raises:
-            ValueError: They are of another shape.
+            ValueError: They are of another shape, or a single pixel in training.
         """
         check_maps(maps, self.channels, axes=_AXES[self.dimensions])
+        if self.training and not isinstance(self.norm, nn.Identity):
+            check_training_pixels(maps)
         theta = self.theta(maps).flatten(2)  # (B, D, N)
         seen = self._pooled(maps) if self.official else maps
         phi, g = self.phi(seen), self.g(seen)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from glimpse.checks import check_count, check_counts, check_share
 
 from .context_cells import SLOPE, ObjectContext
+from .limits import check_training_pixels
 from .maps import check_maps
 from .projections import normed_conv
 
@@ -98,6 +99,8 @@ class PyramidObjectContext(nn.Module):
             ValueError: They are of another shape.
         """
         check_maps(maps, self.channels)
+        if self.training:
+            check_training_pixels(maps)
         parts = (part(maps) for part in (*self.widen, *self.contexts))
         fused: Tensor = self.dropout(_fused(self.fuse, parts))
         return fused

@@ -30,7 +30,7 @@ def _context(module: GlobalContext, image: Tensor) -> list[float]:
 
 
 def _transformed(layers: nn.Sequential, context: list[float]) -> list[float]:
-    first, norm, last = (layers.get_submodule(name) for name in "013")
+    first, norm, last = (layers.get_submodule(name) for name in ("squeeze", "norm", "excite"))
     values = dense(first, context)
     mean = sum(values) / len(values)
     deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values) + 1e-5)

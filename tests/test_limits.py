@@ -6,7 +6,13 @@ import pytest
 import torch
 from expect import refused
 
-from glimpse.soft_baselines.limits import check_divides, check_training_batch, reduced
+from glimpse.soft_baselines import make
+from glimpse.soft_baselines.limits import (
+    check_divides,
+    check_training_batch,
+    check_training_pixels,
+    reduced,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +49,18 @@ def test_a_batch_of_one_is_not_normalised() -> None:
         check_training_batch(torch.zeros(1, 4, 5, 5))
     with refused("`high` must be at least 2 images in training, got 1"):
         check_training_batch(torch.zeros(1, 4, 5, 5), "high")
+
+
+def test_one_pixel_is_not_normalised() -> None:
+    check_training_pixels(torch.zeros(1, 4, 1, 2))
+    check_training_pixels(torch.zeros(2, 4, 1, 1))
+    with refused("`maps` must be more than one pixel in training, got (1, 4, 1, 1): give more"):
+        check_training_pixels(torch.zeros(1, 4, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "name", ["base_object_context", "cbam", "non_local", "pyramid_object_context"]
+)
+def test_modules_say_so(name: str) -> None:
+    with refused("`maps` must be more than one pixel in training, got (1, 32, 1, 1): give more"):
+        make(name, 32)(torch.zeros(1, 32, 1, 1))
