@@ -42,6 +42,18 @@ def test_gradients_are_those_of_differences(numbers: int, monkeypatch: pytest.Mo
     assert torch.autograd.gradcheck(lambda *given: sample(*given, 8, 8), (maps, at))
 
 
+def test_in_pieces_it_can_be_differentiated_twice_as_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    maps, at = (x.requires_grad_() for x in _maps_and_positions())
+    found = []
+    for numbers in (2**18, 260):
+        monkeypatch.setattr(sampling, "NUMBERS", numbers)
+        slope = torch.autograd.grad(sample(maps, at, 8, 8).square().sum(), at, create_graph=True)[0]
+        found.append(torch.autograd.grad(slope.square().sum(), (maps, at)))
+    for whole, pieces in zip(*found, strict=True):
+        assert bool(whole.any())
+        torch.testing.assert_close(pieces, whole)
+
+
 def test_in_pieces_less_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "NUMBERS", 260)
     sizes = []
