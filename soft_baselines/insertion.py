@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_name
 
-from .places import paper_places
+from .places import names_of
 from .registry import ATTENTION, make
 from .resnet import BasicBlock, Bottleneck, Input
 
@@ -112,7 +112,7 @@ def _chosen(
     network: nn.Module, name: str, where: str | Iterable[str] | None, places: Mapping[str, Any]
 ) -> list[str]:
     if where is None:
-        where = paper_places(network, name)
+        where = names_of(network, ATTENTION[name].place)
     patterns = [where] if isinstance(where, str) or not isinstance(where, Iterable) else list(where)
     for pattern in patterns:
         if not isinstance(pattern, str):

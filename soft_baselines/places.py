@@ -1,40 +1,13 @@
 """Where the papers put their modules in a residual network."""
 
-from collections.abc import Mapping
 from typing import Literal, Protocol, runtime_checkable
 
 from torch import nn
 
-Kind = Literal["input", "branches", "later", "last", "block", "stages", "top"]
-
-# Four are convolutions, which in their papers take the place of a 3 x 3 one: here they stand behind
-# it. Those of two branches, or of a head for segmentation, stand on top.
-KINDS: Mapping[str, Kind] = {
-    "aa_conv": "later",
-    "bam": "stages",
-    "base_object_context": "top",
-    "cbam": "branches",
-    "cgnl": "block",
-    "coordinate": "branches",
-    "criss_cross": "top",
-    "danet_channel": "top",
-    "danet_position": "top",
-    "deformable_conv": "later",
-    "draw": "input",
-    "dynamic_conv": "branches",
-    "eca": "branches",
-    "fpa": "top",
-    "gc": "later",
-    "generalised": "last",
-    "interaction_aware": "top",
-    "mhsa": "block",
-    "non_local": "block",
-    "pyramid_object_context": "top",
-    "residual": "stages",
-    "se": "branches",
-    "sk": "branches",
-    "spatial_transformer": "input",
-}
+# Before all layers; at the end of every residual branch, before the addition, of all stages, of all
+# but the first, of the last two; after the last block but one of the last stage but one; after all
+# stages but the last; after the last.
+Place = Literal["input", "branches", "later", "last", "block", "stages", "top"]
 
 
 @runtime_checkable
@@ -54,12 +27,12 @@ class Staged(Protocol):
     stages: tuple[str, ...]
 
 
-def paper_places(network: nn.Module, name: str) -> tuple[str, ...]:
+def names_of(network: nn.Module, place: Place) -> tuple[str, ...]:
     """Return the names of the layers after which a module stands.
 
     Args:
         network: Knows its places.
-        name: Of the module, as the table has it.
+        place: Of the module, as the table has it.
 
     Raises:
         ValueError: The network does not know its places.
@@ -70,7 +43,7 @@ def paper_places(network: nn.Module, name: str) -> tuple[str, ...]:
             "only a ResNet knows the places of the papers"
         )
     *early, last = network.stages
-    match KINDS[name]:
+    match place:
         case "input":
             return ("input",)
         case "branches":

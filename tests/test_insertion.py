@@ -11,7 +11,7 @@ from expect import refused
 from torch import Tensor, nn
 
 from glimpse.soft_baselines import ATTENTION, After, ResNet, SqueezeExcitation, insert
-from glimpse.soft_baselines.places import KINDS, Kind, paper_places
+from glimpse.soft_baselines.places import Place, names_of
 
 DEPTHS = (18, 34, 50, 101, 152)
 
@@ -89,7 +89,7 @@ def test_in_a_residual_network_it_stands_before_the_addition() -> None:
 
 
 BRANCHES = {stage: [f"layer{stage}.{block}.bn2" for block in (0, 1)] for stage in (1, 2, 3, 4)}
-PLACES: dict[Kind, list[str]] = {
+PLACES: dict[Place, list[str]] = {
     "input": ["input"],
     "branches": [*BRANCHES[1], *BRANCHES[2], *BRANCHES[3], *BRANCHES[4]],
     "later": [*BRANCHES[2], *BRANCHES[3], *BRANCHES[4]],
@@ -106,14 +106,10 @@ def _after(network: nn.Module) -> list[str]:
 
 @pytest.mark.parametrize("name", list(ATTENTION))
 def test_the_papers_places(name: str) -> None:
-    network = _on_meta(18)
-    assert list(paper_places(network, name)) == PLACES[KINDS[name]]
+    network, wanted = _on_meta(18), PLACES[ATTENTION[name].place]
+    assert list(names_of(network, ATTENTION[name].place)) == wanted
     with torch.device("meta"):
-        assert _after(insert(network, name)) == PLACES[KINDS[name]]
-
-
-def test_every_module_has_its_place() -> None:
-    assert sorted(KINDS) == sorted(ATTENTION)
+        assert _after(insert(network, name)) == wanted
 
 
 @pytest.mark.parametrize(
