@@ -91,8 +91,8 @@ class InteractionAware(nn.Module):
         Raises:
             ValueError: The maps are of another shape.
         """
-        attention = self.attention(maps, *others).mean(dim=0)  # (B, N)
-        gain = attention.shape[1] * attention
+        first, *rest = self._each(maps, *others)  # (B, N)
+        gain = first.shape[1] / len(self.channels) * sum(rest, start=first)
         return maps * gain.reshape(-1, 1, *maps.shape[2:])
 
     def attention(
@@ -103,13 +103,7 @@ class InteractionAware(nn.Module):
         Raises:
             ValueError: The maps are of another shape.
         """
-        features = self._features(maps, *others)
-        return torch.stack(
-            [
-                (self.sharpness * basis(unit).square().sum(dim=2)).softmax(dim=1)
-                for basis, unit in zip(self.bases, features, strict=True)
-            ]
-        )
+        return torch.stack(self._each(maps, *others))
 
     def terms(
         self, maps: Float[Tensor, "B C *N"], *others: Float[Tensor, "B _ *_"]
@@ -143,6 +137,14 @@ class InteractionAware(nn.Module):
         check_at_least(0, orthogonality=orthogonality, diversity=diversity)
         terms = self.terms(maps, *others)
         return terms.variance + orthogonality * terms.orthogonality + diversity * terms.diversity
+
+    def _each(self, maps: Tensor, *others: Tensor) -> list[Tensor]:
+        """Return the attention of every layer, (B, M)."""
+        features = self._features(maps, *others)
+        return [
+            (self.sharpness * basis(unit).square().sum(dim=2)).softmax(dim=1)
+            for basis, unit in zip(self.bases, features, strict=True)
+        ]
 
     def _features(self, maps: Tensor, *others: Tensor) -> list[Tensor]:
         """Return what every layer holds at every position, of length one: (B, N, C)."""
