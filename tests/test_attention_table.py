@@ -131,6 +131,7 @@ def test_maps_of_another_form_are_refused(name: str) -> None:
             make(name, CHANNELS)(maps)
 
 
+@pytest.mark.plain
 @every
 def test_it_can_be_exported_for_any_number_and_size(name: str) -> None:
     free = dict.fromkeys((0,) if name in SIZED else (0, 2, 3), torch.export.Dim.AUTO)
