@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count
 
-from .limits import reduced
+from .limits import check_training_pixels, reduced
 from .maps import check_maps
 from .piecewise import concatenate, slices
 from .projections import normed_conv
@@ -112,6 +112,8 @@ class RCCAHead(nn.Module):
             ValueError: The maps are of another shape.
         """
         check_maps(maps, self.channels)
+        if self.training:
+            check_training_pixels(maps)
         context = self.after(self.attention(self.before(maps)))
         fused = self.fuse(torch.cat([maps, context], dim=1))
         logits: Tensor = self.classify(self.dropout(fused))

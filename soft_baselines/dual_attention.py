@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from glimpse.checks import check_count, check_name
 
-from .limits import reduced
+from .limits import check_training_pixels, reduced
 from .maps import check_maps
 from .projections import normed_conv
 from .softmax_attention import softmax_attention
@@ -151,6 +151,8 @@ class DANetHead(nn.Module):
             ValueError: The maps are of another shape.
         """
         check_maps(maps, self.channels)
+        if self.training:
+            check_training_pixels(maps)
         position, channel = self.position(maps), self.channel(maps)
         return DualAttentionOutput(
             self.classify_both(position + channel),

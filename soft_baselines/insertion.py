@@ -86,8 +86,9 @@ def insert(
     layers = {at: getattr(*places[at]) for at in chosen}
     seen = {}
     if images is not None:
-        dimensions = options.get("dimensions", 2)  # another number is refused by the module
-        seen = _channels_seen(network, layers, images, {1: 3, 3: 5}.get(dimensions, 4))
+        dimensions = options.get("dimensions", 2)  # what is none is refused by the module
+        rank = 2 + dimensions if dimensions in [1, 2, 3] else 4
+        seen = _channels_seen(network, layers, images, rank)
     modules = {
         at: _fitted(make(name, seen[at] if seen else _told(at, layer), **options), layer, network)
         for at, layer in layers.items()

@@ -63,7 +63,8 @@ class BaseObjectContext(nn.Module):
 class PyramidObjectContext(nn.Module):
     """Fuse contexts within the cells of several grids, and the maps widened as much.
 
-    The layer that widens is held in as many parts, each of C channels.
+    The layer that widens is held in as many parts, each of C channels. `fuse` is never called as a
+    whole, but part after part: hooks on it are not, and nothing can be inserted after its layers.
 
     Args:
         channels: C, of the maps and of the result; at least 2.
@@ -153,6 +154,8 @@ class AtrousObjectContext(nn.Module):
             ValueError: They are of another shape.
         """
         check_maps(maps, self.channels)
+        if self.training:
+            check_training_pixels(maps)
         parts = [part(maps) for part in (self.context, self.plain, *self.dilated)]
         fused: Tensor = self.dropout(self.fuse(torch.cat(parts, dim=1)))
         return fused

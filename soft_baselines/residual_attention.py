@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from glimpse.checks import check_count, check_name
 
-from .limits import reduced
+from .limits import check_training_pixels, reduced
 from .maps import check_maps
 
 
@@ -171,6 +171,8 @@ class ResidualAttention(nn.Module):
             ValueError: They are of another shape.
         """
         check_maps(maps, self.channels)
+        if self.training:
+            check_training_pixels(maps)
         maps = self.before(maps)
         mask = ACTIVATIONS[self.activation](self.mask(self.hourglass(maps)))
         attended: Tensor = self.after((1 + mask) * self.trunk(maps))

@@ -70,19 +70,21 @@ class _InPieces(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         maps, at = ctx.saved_tensors
+        needed = ctx.needs_input_grad[:2]
         if torch.is_grad_enabled():  # whoever differentiates again pays for all of it
-            again = [
-                x for x, needed in zip((maps, at), ctx.needs_input_grad, strict=False) if needed
-            ]
+            # Through aliases: `at` may come from the maps, into which nothing shall go on here.
+            maps, at = maps.view_as(maps), at.view_as(at)
+            wanted = [x for x, need in zip((maps, at), needed, strict=True) if need]
             whole = _read(_enlarged(maps, *ctx.sides), at)
-            found = iter(torch.autograd.grad(whole, again, gradient, create_graph=True))
-            return *(next(found) if need else None for need in ctx.needs_input_grad[:2]), None, None
-        to_maps, to_at = torch.empty_like(maps), torch.zeros_like(at)
+            found = iter(torch.autograd.grad(whole, wanted, gradient, create_graph=True))
+            return *(next(found) if need else None for need in needed), None, None
+        to_maps, to_at = torch.empty_like(maps) if needed[0] else None, torch.zeros_like(at)
         for part, enlarged in _pieces(maps, ctx.sides, ctx.together):
             to_enlarged, by_part = torch.ops.aten.grid_sampler_2d_backward(
-                gradient[:, part], enlarged, at, 0, 0, False, [True, True]
+                gradient[:, part], enlarged, at, 0, 0, False, [needed[0], True]
             )
-            to_maps[:, part] = to_enlarged[..., : maps.shape[2], : maps.shape[3]]
+            if to_maps is not None:
+                to_maps[:, part] = to_enlarged[..., : maps.shape[2], : maps.shape[3]]
             to_at += by_part
         return to_maps, to_at, None, None
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-# How many weights are held at once where this file does the work: 8 MiB, which caches can hold.
+# How many weights are held at once where this file does the work: 4 MiB, which caches can hold.
 WEIGHTS = 2**20
 
 
@@ -101,6 +101,8 @@ class _InPieces(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         given, scale = ctx.saved_tensors, ctx.scale
         if torch.is_grad_enabled():  # whoever differentiates again pays for all weights
+            # Through aliases: the same may be given twice, or one have come from another.
+            given = [x.view_as(x) for x in given]
             wanted = [
                 x for x, needed in zip(given, ctx.needs_input_grad[1:], strict=True) if needed
             ]

@@ -9,7 +9,7 @@ import torch
 from expect import refused
 from torch import Tensor, nn
 
-from glimpse.soft_baselines import ATTENTION, make
+from glimpse.soft_baselines import ATTENTION, make, sampling, softmax_attention
 
 CHANNELS = 32
 # What they do depends on the size of the maps: levels, cells, depth, PyTorch's affine grid.
@@ -66,6 +66,23 @@ def test_gradients_are_those_of_differences(name: str) -> None:
     module = _module(name, torch.float64).eval()
     maps = _maps(2, CHANNELS, 3, 4).double().requires_grad_()
     assert torch.autograd.gradcheck(module, maps, fast_mode=True)
+
+
+@every
+def test_gradients_to_be_differentiated_are_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those in pieces come from a second formula then, where one input may lead to another."""
+    monkeypatch.setattr(softmax_attention, "WEIGHTS", 40)
+    monkeypatch.setattr(sampling, "NUMBERS", 2**9)
+    module, maps = _module(name, torch.float64).eval(), _maps(2, CHANNELS, 5, 6).double()
+    inputs = [maps.requires_grad_(), *module.parameters()]
+    once, again = (
+        torch.autograd.grad(module(maps).square().sum(), inputs, create_graph=twice)
+        for twice in (False, True)
+    )
+    for wanted, found in zip(once, again, strict=True):
+        torch.testing.assert_close(found.detach(), wanted)
 
 
 @every

@@ -11,7 +11,7 @@ from expect import refused
 from torch import Tensor, nn
 
 from glimpse.soft_baselines import ATTENTION, After, ResNet, SqueezeExcitation, insert
-from glimpse.soft_baselines.places import names_of
+from glimpse.soft_baselines.places import Place, names_of
 
 DEPTHS = (18, 34, 50, 101, 152)
 
@@ -92,12 +92,28 @@ def _after(network: nn.Module) -> list[str]:
     return [at for at, module in network.named_modules() if isinstance(module, After)]
 
 
-@pytest.mark.parametrize("name", list(ATTENTION))
-def test_every_module_has_its_place(name: str) -> None:
-    network = _on_meta(18)
-    wanted = list(names_of(network, ATTENTION[name].place))
-    with torch.device("meta"):
-        assert _after(insert(network, name)) == wanted
+# As docs/soft_training.md has it.
+STANDS: dict[Place, str] = {
+    "input": "spatial_transformer draw",
+    "branches": "se eca cbam coordinate sk dynamic_conv",
+    "later": "gc aa_conv deformable_conv",
+    "last": "generalised",
+    "stages": "bam residual",
+    "block": "non_local cgnl mhsa",
+    "top": "base_object_context pyramid_object_context criss_cross danet_channel danet_position "
+    "fpa interaction_aware",
+}
+
+
+@pytest.mark.parametrize("place", list(STANDS))
+def test_every_module_has_its_place(place: Place) -> None:
+    names = [name for name, entry in ATTENTION.items() if entry.place == place]
+    assert sorted(names) == sorted(STANDS[place].split())
+    for name in names:
+        network = _on_meta(18)
+        wanted = list(names_of(network, place))
+        with torch.device("meta"):
+            assert _after(insert(network, name)) == wanted
 
 
 @pytest.mark.parametrize(

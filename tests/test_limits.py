@@ -59,7 +59,7 @@ def test_one_pixel_is_not_normalised() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["base_object_context", "cbam", "non_local", "pyramid_object_context"]
+    "name", ["base_object_context", "cbam", "non_local", "pyramid_object_context", "residual"]
 )
 def test_modules_say_so(name: str) -> None:
     with refused("`maps` must be more than one pixel in training, got (1, 32, 1, 1): give more"):

@@ -32,12 +32,24 @@ def test_names_of_weights_are_as_they_were(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", [name for name in ATTENTION if name != "residual"])
+@pytest.mark.parametrize("name", list(ATTENTION))
 def test_names_are_words(name: str) -> None:
     """A number stands only for one of several alike, as in `branches.0`."""
-    lists = ("branches", "bases", "contexts", "widen", "down", "level")
+    lists = (
+        "branches",
+        "bases",
+        "contexts",
+        "widen",
+        "down",
+        "level",
+        "before",
+        "trunk",
+        "up",
+        "after",
+    )
     for at in make(name, 64).state_dict():
         parts = at.split(".")
         assert not any(
-            part.isdigit() and before not in lists for before, part in itertools.pairwise(parts)
+            part.isdigit() and before not in (*lists, *units)
+            for before, part in itertools.pairwise(parts)
         )
