@@ -7,6 +7,10 @@ import pytest
 
 from glimpse.soft_baselines import ATTENTION, make
 
+LISTS = (
+    *("branches", "bases", "contexts", "widen", "down", "level"),
+    *("before", "trunk", "up", "after"),
+)
 KNOWN = Path(__file__).with_name("state_names.txt")
 
 
@@ -35,21 +39,8 @@ def test_names_of_weights_are_as_they_were(name: str) -> None:
 @pytest.mark.parametrize("name", list(ATTENTION))
 def test_names_are_words(name: str) -> None:
     """A number stands only for one of several alike, as in `branches.0`."""
-    lists = (
-        "branches",
-        "bases",
-        "contexts",
-        "widen",
-        "down",
-        "level",
-        "before",
-        "trunk",
-        "up",
-        "after",
-    )
     for at in make(name, 64).state_dict():
         parts = at.split(".")
         assert not any(
-            part.isdigit() and before not in (*lists, *units)
-            for before, part in itertools.pairwise(parts)
+            part.isdigit() and before not in LISTS for before, part in itertools.pairwise(parts)
         )
