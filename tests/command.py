@@ -1,5 +1,6 @@
 """The `glimpse` command as a user types it, in this process."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,3 +33,15 @@ def refused_line(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
     assert lines[0].startswith("glimpse: ")
     assert not Path("runs").exists()
     return lines[0]
+
+
+def every_mistake(mistakes: list[tuple[list[str], str]]) -> pytest.MarkDecorator:
+    """Return the mark of a test that takes the `words` of each mistake and the `message`."""
+    ids = [" ".join(words) for words, _ in mistakes]
+    return pytest.mark.parametrize(("words", "message"), mistakes, ids=ids)
+
+
+def assert_refused(capsys: pytest.CaptureFixture[str], message: str, *words: str | Path) -> None:
+    """Expect one line that fits the message, and nothing left behind in the folder."""
+    assert re.search(message, refused_line(capsys, *words))
+    assert list(Path().iterdir()) == []

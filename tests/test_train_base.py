@@ -1,7 +1,6 @@
 """`glimpse train base`: a run like every other, and one line for every mistake."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 import yaml
 from bases import BASE, photos, weights
 from cells import disturb, press
-from command import refused_line, type_in
+from command import assert_refused, every_mistake, refused_line, type_in
 
 from glimpse.agents import BaseLearner
 from glimpse.bases import load_base
@@ -177,14 +176,11 @@ MISTAKES: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"), MISTAKES, ids=[" ".join(words) for words, _ in MISTAKES]
-)
+@every_mistake(MISTAKES)
 def test_a_mistake_earns_one_line_and_leaves_nothing_behind(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert re.search(message, refused_line(capsys, *BASE, *words))
-    assert list(Path().iterdir()) == []
+    assert_refused(capsys, message, *BASE, *words)
 
 
 def test_a_folder_that_is_there_is_refused(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 import yaml
 from bases import BASE, DASNET, assert_near, photos, shorten_base, weights
 from cells import disturb, press
-from command import refused_line, type_in
+from command import assert_refused, every_mistake, refused_line, type_in
 from together import ended, errors, start, start_together
 
 from glimpse.agents import BaseLearner, DasnetLearner, load_dasnet
@@ -213,14 +212,11 @@ MISTAKES: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"), MISTAKES, ids=[" ".join(words) for words, _ in MISTAKES]
-)
+@every_mistake(MISTAKES)
 def test_a_mistake_earns_one_line_and_leaves_nothing_behind(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert re.search(message, refused_line(capsys, *DASNET, *words))
-    assert list(Path().iterdir()) == []
+    assert_refused(capsys, message, *DASNET, *words)
 
 
 def test_a_base_that_was_shown_all_leaves_no_other_images(

@@ -1,7 +1,6 @@
 """`glimpse train soft`: a run like every other, and one line for every mistake."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import yaml
 from bases import photos, weights
 from cells import disturb, press
-from command import refused_line, type_in
+from command import assert_refused, every_mistake, refused_line, type_in
 
 from glimpse.catalogue import find_images
 from glimpse.classifier import Classifier, error_of
@@ -130,16 +129,12 @@ MISTAKES: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("words", "message"), MISTAKES, ids=[" ".join(words) for words, _ in MISTAKES]
-)
+@every_mistake(MISTAKES)
 def test_a_mistake_earns_one_line_and_leaves_nothing_behind(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     env = [] if "--env" in words else ["--env", "glimpse/Digits-v0"]
-    line = refused_line(capsys, "train", "soft", "--attention", "se", *env, *words)
-    assert re.search(message, line)
-    assert list(Path().iterdir()) == []
+    assert_refused(capsys, message, "train", "soft", "--attention", "se", *env, *words)
 
 
 def test_a_config_that_does_not_fit_the_network_earns_one_line(
